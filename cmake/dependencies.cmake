@@ -1,0 +1,28 @@
+# Everything the project takes from outside, found once. LibTorch comes from CMAKE_PREFIX_PATH (tools/setup records it in
+# .torch_dir), from TORCH_DIR in the environment, or from the project's own .venv.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(PNG REQUIRED)
+find_package(JPEG REQUIRED)
+pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp libwebpdemux)
+
+if(NOT Torch_DIR)
+  if(DEFINED ENV{TORCH_DIR})
+    list(APPEND CMAKE_PREFIX_PATH $ENV{TORCH_DIR})
+  elseif(EXISTS ${PROJECT_SOURCE_DIR}/build/.torch_dir)
+    file(STRINGS ${PROJECT_SOURCE_DIR}/build/.torch_dir recorded_torch LIMIT_COUNT 1)
+    list(APPEND CMAKE_PREFIX_PATH ${recorded_torch})
+  else()
+    file(GLOB venv_torch ${PROJECT_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch)
+    list(APPEND CMAKE_PREFIX_PATH ${venv_torch})
+  endif()
+endif()
+find_package(Torch REQUIRED)
+
+# One interface target: LibTorch as SYSTEM headers, so that our warnings stay ours.
+add_library(unnoise_torch INTERFACE)
+target_include_directories(unnoise_torch SYSTEM INTERFACE $<BUILD_INTERFACE:${TORCH_INCLUDE_DIRS}>)
+target_link_libraries(unnoise_torch INTERFACE $<BUILD_INTERFACE:${TORCH_LIBRARIES}>)
