@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 
@@ -112,7 +113,13 @@ void write_folder_atomic(const fs::path& path, const std::function<void(const fs
     for (const auto& entry : fs::recursive_directory_iterator(fresh))
       sync_path(entry.path(), entry.is_directory() ? O_RDONLY | O_DIRECTORY : O_RDONLY);
     sync_path(fresh, O_RDONLY | O_DIRECTORY);
+    // Exchanging the two names is one step: at no moment is there no folder. Where the system cannot, two renames do.
     const bool replaces = fs::exists(path);
+    if (replaces && ::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, path.c_str(), RENAME_EXCHANGE) == 0) {
+      sync_path(parent_of(path), O_RDONLY | O_DIRECTORY);
+      fs::remove_all(fresh, ec);
+      return;
+    }
     if (replaces && ::rename(path.c_str(), old.c_str()) != 0) throw io_error("cannot replace", path, errno);
     if (::rename(fresh.c_str(), path.c_str()) != 0) {
       const int code = errno;
