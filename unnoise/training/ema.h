@@ -1,0 +1,76 @@
+// An exponential moving average of the weights: smoother pictures from the same training.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "unnoise/core/json.h"
+#include "unnoise/nn/tensor.h"
+
+namespace unnoise {
+
+/// Defaults are diffusers' EMAModel's; train_unconditional.py uses warm-up with power 3/4.
+struct EmaOptions {
+  double decay = 0.9999;          ///< the largest
+  double min_decay = 0.0;         ///< the smallest, once averaging has begun
+  int64_t update_after_step = 0;  ///< until then the average is a copy
+  bool use_ema_warmup = false;    ///< 1 - (1 + n/inv_gamma)^-power instead of (1+n)/(10+n)
+  double inv_gamma = 1.0;
+  double power = 2.0 / 3.0;
+};
+
+/// The weight of the old average at update number `optimization_step`, counted from 1 (0 for the first).
+double ema_decay(const EmaOptions& options, int64_t optimization_step);
+
+/// Keeps its own copy of every parameter. Lists passed to it must be the constructor's, in the same order.
+class Ema {
+ public:
+  explicit Ema(const StateDict& named_parameters, const EmaOptions& options = {});
+
+  /// shadow -= (1 - decay)(shadow - parameter); parameters that need no gradient are copied.
+  void step(const std::vector<Tensor>& parameters);
+  /// Sets the parameters to the average.
+  void copy_to(const std::vector<Tensor>& parameters) const;
+  /// Remembers the parameters, for restore() after copy_to().
+  void store(const std::vector<Tensor>& parameters);
+  /// Sets the parameters to what store() remembered and forgets it. Throws Error::usage without a store() before.
+  void restore(const std::vector<Tensor>& parameters);
+
+  int64_t optimization_step() const { return optimization_step_; }
+  /// Of the last step(); 0 before the first.
+  double current_decay() const { return current_decay_; }
+
+  /// The averages by parameter name: what unet_ema's weight file holds. The tensors are the Ema's own.
+  StateDict state() const;
+  /// decay, min_decay, optimization_step, update_after_step, use_ema_warmup, inv_gamma, power: what diffusers adds to
+  /// unet_ema/config.json.
+  Json config() const;
+  /// Goes on from saved averages and the keys of config() (others are ignored, the options are replaced). Error::data names `where`
+  /// and what is wrong; nothing is changed when it throws.
+  void load(const StateDict& averages, const Json& config, std::string_view where);
+
+  const EmaOptions& options() const { return options_; }
+
+ private:
+  EmaOptions options_;
+  std::vector<std::string> names_;
+  std::vector<Tensor> shadow_;
+  std::vector<Tensor> stored_;
+  int64_t optimization_step_ = 0;
+  double current_decay_ = 0.0;
+};
+
+/// Within its scope the parameters are the average: to draw or to save with it.
+class EmaScope {
+ public:
+  EmaScope(Ema& ema, std::vector<Tensor> parameters);
+  ~EmaScope();
+  EmaScope(const EmaScope&) = delete;
+  EmaScope& operator=(const EmaScope&) = delete;
+
+ private:
+  Ema& ema_;
+  std::vector<Tensor> parameters_;
+};
+
+}  // namespace unnoise
