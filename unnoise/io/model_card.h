@@ -1,0 +1,39 @@
+// README.md of a model folder: YAML front matter for programs, Markdown for people.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "unnoise/core/files.h"
+
+namespace unnoise {
+
+struct ModelCard {
+  std::string title;
+  std::string license;  ///< "apache-2.0", "mit", ...; "" = left out
+  std::string library_name = "diffusers";
+  std::vector<std::string> tags = {"unnoise", "diffusers", "unconditional-image-generation"};
+  std::string summary;                                        ///< Markdown under the title
+  std::vector<std::pair<std::string, std::string>> sections;  ///< heading and its Markdown
+};
+
+/// The text of the file, with a marker by which save_model_card() knows its own cards.
+std::string model_card_text(const ModelCard& card);
+
+enum class ExistingCard { keep, replace };
+
+/// Writes `model_dir/README.md`. A card that a person wrote (no marker) is left alone unless `existing` is replace;
+/// returns whether the card was written.
+bool save_model_card(const fs::path& model_dir, const ModelCard& card, ExistingCard existing = ExistingCard::keep);
+
+/// The front matter's top-level keys with their value or list of values; empty when there is none. Nested maps are
+/// skipped.
+std::map<std::string, std::vector<std::string>> parse_front_matter(std::string_view text);
+
+/// The licence that `model_dir/README.md` states, "" when there is no card or it states none.
+std::string read_license(const fs::path& model_dir);
+
+}  // namespace unnoise
