@@ -5,8 +5,9 @@
 
 namespace unnoise {
 
-/// Micro-batches are numbered from 0 across epochs, as data::Batch::number. A group of `accumulation_steps` of them makes one update; a
-/// group ends with its epoch, so the last of an epoch may be short, and so may the epoch's last micro-batch.
+/// Micro-batches are numbered from 0 across epochs, as data::Batch::number. A group of `accumulation_steps` of them
+/// makes one update; a group ends with its epoch, so the last of an epoch may be short, and so may the epoch's last
+/// micro-batch.
 class AccumulationPlan {
  public:
   /// Each at least 1, else Error::usage.

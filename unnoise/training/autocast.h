@@ -1,4 +1,5 @@
-// Mixed precision: within a scope, matrix products and convolutions run in bfloat16 while weights, norms and losses stay float32.
+// Mixed precision: within a scope, matrix products and convolutions run in bfloat16 while weights, norms and losses
+// stay float32.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -15,11 +16,13 @@ constexpr auto enum_names(Precision) {
                     std::pair{Precision::fp16, "fp16"}};
 }
 
-/// Throws Error::usage, with a hint, for a precision that cannot train: fp16, whose gradients underflow without loss scaling.
+/// Throws Error::usage, with a hint, for a precision that cannot train: fp16, whose gradients underflow without loss
+/// scaling.
 void check_precision(Precision precision);
 
-/// Autocast of this thread, from construction to destruction; what was set before comes back. Leaving the outermost scope
-/// clears the cache of converted weights, without which the next forward pass would use the weights from before an update.
+/// Autocast of this thread, from construction to destruction; what was set before comes back. Leaving the outermost
+/// scope clears the cache of converted weights, without which the next forward pass would use the weights from before
+/// an update.
 class AutocastScope {
  public:
   /// Precision::no switches autocast off within the scope. Throws as check_precision().

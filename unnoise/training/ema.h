@@ -1,6 +1,8 @@
 // An exponential moving average of the weights: smoother pictures from the same training.
 #pragma once
 
+#include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -22,19 +24,23 @@ struct EmaOptions {
 /// The weight of the old average at update number `optimization_step`, counted from 1 (0 for the first).
 double ema_decay(const EmaOptions& options, int64_t optimization_step);
 
-/// Keeps its own copy of every parameter. Lists passed to it must be the constructor's, in the same order.
+/// Holds the parameters (handles, not copies) and an average of each.
 class Ema {
  public:
+  /// The averages begin as copies. Throws Error::usage for a value out of range.
   explicit Ema(const StateDict& named_parameters, const EmaOptions& options = {});
 
-  /// shadow -= (1 - decay)(shadow - parameter); parameters that need no gradient are copied.
-  void step(const std::vector<Tensor>& parameters);
-  /// Sets the parameters to the average.
-  void copy_to(const std::vector<Tensor>& parameters) const;
-  /// Remembers the parameters, for restore() after copy_to().
-  void store(const std::vector<Tensor>& parameters);
+  /// After an update of the weights: average -= (1 - decay)(average - parameter). Parameters that need no gradient are
+  /// copied.
+  void step();
+
+  /// Sets the parameters to their averages.
+  void copy_to_parameters();
+  /// Remembers the parameters' own values, for restore(). Throws Error::usage when some are remembered already.
+  void store();
   /// Sets the parameters to what store() remembered and forgets it. Throws Error::usage without a store() before.
-  void restore(const std::vector<Tensor>& parameters);
+  void restore();
+  bool has_stored() const { return !stored_.empty(); }
 
   int64_t optimization_step() const { return optimization_step_; }
   /// Of the last step(); 0 before the first.
@@ -45,8 +51,8 @@ class Ema {
   /// decay, min_decay, optimization_step, update_after_step, use_ema_warmup, inv_gamma, power: what diffusers adds to
   /// unet_ema/config.json.
   Json config() const;
-  /// Goes on from saved averages and the keys of config() (others are ignored, the options are replaced). Error::data names `where`
-  /// and what is wrong; nothing is changed when it throws.
+  /// Goes on from saved averages and the keys of config() (others are ignored, the options are replaced). Error::data
+  /// names `where` and what is wrong; nothing is changed when it throws.
   void load(const StateDict& averages, const Json& config, std::string_view where);
 
   const EmaOptions& options() const { return options_; }
@@ -54,23 +60,23 @@ class Ema {
  private:
   EmaOptions options_;
   std::vector<std::string> names_;
-  std::vector<Tensor> shadow_;
+  std::vector<Tensor> parameters_;
+  std::vector<Tensor> averages_;
   std::vector<Tensor> stored_;
   int64_t optimization_step_ = 0;
   double current_decay_ = 0.0;
 };
 
-/// Within its scope the parameters are the average: to draw or to save with it.
+/// Within its scope the parameters are their averages: to draw or to save with them.
 class EmaScope {
  public:
-  EmaScope(Ema& ema, std::vector<Tensor> parameters);
+  explicit EmaScope(Ema& ema);
   ~EmaScope();
   EmaScope(const EmaScope&) = delete;
   EmaScope& operator=(const EmaScope&) = delete;
 
  private:
   Ema& ema_;
-  std::vector<Tensor> parameters_;
 };
 
 }  // namespace unnoise

@@ -16,7 +16,7 @@ enum class LrScheduleType {
   polynomial,            ///< (1 - progress)^power, down to `end_learning_rate`
   constant,
   constant_with_warmup,
-  piecewise_constant,    ///< `step_rules`
+  piecewise_constant,  ///< `step_rules`
 };
 constexpr auto enum_names(LrScheduleType) {
   using enum LrScheduleType;
@@ -34,12 +34,12 @@ constexpr auto enum_names(LrScheduleType) {
 struct LrScheduleOptions {
   LrScheduleType type = LrScheduleType::cosine;
   int64_t warmup_steps = 0;
-  int64_t total_steps = 0;           ///< where linear, cosine and polynomial end
-  double learning_rate = 1e-4;       ///< what 1 stands for; only polynomial asks
-  double end_learning_rate = 1e-7;   ///< polynomial's last, below learning_rate
-  double power = 1.0;                ///< polynomial
-  int64_t num_cycles = 1;            ///< cosine_with_restarts
-  std::string step_rules;            ///< "1:10,0.1:20,0.005": times 1 below step 10, 0.1 below step 20, then 0.005
+  int64_t total_steps = 0;          ///< where linear, cosine and polynomial end
+  double learning_rate = 1e-4;      ///< what 1 stands for; only polynomial asks
+  double end_learning_rate = 1e-7;  ///< polynomial's last, below learning_rate
+  double power = 1.0;               ///< polynomial
+  int64_t num_cycles = 1;           ///< cosine_with_restarts
+  std::string step_rules;           ///< "1:10,0.1:20,0.005": times 1 below step 10, 0.1 below step 20, then 0.005
 };
 
 class LrSchedule {
@@ -48,7 +48,8 @@ class LrSchedule {
   /// cannot be read.
   explicit LrSchedule(LrScheduleOptions options);
 
-  /// What the learning rate is multiplied by for update number `step` (the first is 0). Equal to diffusers' get_scheduler.
+  /// What the learning rate is multiplied by for update number `step` (the first is 0). Equal to diffusers'
+  /// get_scheduler.
   double multiplier(int64_t step) const;
 
   const LrScheduleOptions& options() const { return options_; }

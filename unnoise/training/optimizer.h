@@ -25,16 +25,16 @@ constexpr auto enum_names(OptimizerType) {
 struct OptimizerOptions {
   OptimizerType type = OptimizerType::adamw;
   double learning_rate = 1e-4;
-  double beta1 = 0.95;         ///< adamw, adam: [0,1)
-  double beta2 = 0.999;        ///< adamw, adam: [0,1)
-  double epsilon = 1e-8;       ///< adamw, adam
+  double beta1 = 0.95;    ///< adamw, adam: [0,1)
+  double beta2 = 0.999;   ///< adamw, adam: [0,1)
+  double epsilon = 1e-8;  ///< adamw, adam
   double weight_decay = 1e-6;
-  double momentum = 0.9;       ///< sgd; 0 = none
-  bool nesterov = false;       ///< sgd
+  double momentum = 0.9;  ///< sgd; 0 = none
+  bool nesterov = false;  ///< sgd
 };
 
-/// Holds the parameters (handles, not copies) and the running averages, float32 or whatever the parameters are. Parameters
-/// that need no gradient are left out; one that has none at a step is skipped, as in torch.
+/// Holds the parameters (handles, not copies) and the running averages, float32 or whatever the parameters are.
+/// Parameters that need no gradient are left out; one that has none at a step is skipped, as in torch.
 class Optimizer {
  public:
   /// Throws Error::usage for a value out of range, or when there is nothing to train.
@@ -52,10 +52,11 @@ class Optimizer {
   const OptimizerOptions& options() const { return options_; }
   const std::vector<Tensor>& parameters() const { return parameters_; }
 
-  /// "<parameter>.step" (0-dim float32), ".exp_avg", ".exp_avg_sq"; for SGD ".momentum_buffer". The tensors are the optimizer's own.
+  /// "<parameter>.step" (0-dim float32), ".exp_avg", ".exp_avg_sq"; for SGD ".momentum_buffer". The tensors are the
+  /// optimizer's own.
   StateDict state() const;
-  /// Sets what state() gave, bit for bit. Error::data lists missing, unexpected or misshapen entries and names `where`; nothing is
-  /// changed when it throws. Options, the learning rate among them, are not part of the state.
+  /// Sets what state() gave, bit for bit. Error::data lists missing, unexpected or misshapen entries and names `where`;
+  /// nothing is changed when it throws. Options, the learning rate among them, are not part of the state.
   void load_state(const StateDict& state, std::string_view where);
 
  private:
@@ -69,9 +70,9 @@ class Optimizer {
   std::vector<Tensor> momentum_;                      ///< SGD
 };
 
-/// Scales the gradients of `parameters` together so that their 2-norm is at most `max_norm` (factor max_norm / (norm + 1e-6), as
-/// torch does), and returns the norm before. A norm that is not finite is returned and the gradients are left alone.
-/// max_norm = infinity only measures.
+/// Scales the gradients of `parameters` together so that their 2-norm is at most `max_norm` (factor max_norm / (norm +
+/// 1e-6), as torch does), and returns the norm before. A norm that is not finite is returned and the gradients are left
+/// alone. max_norm = infinity only measures.
 double clip_grad_norm(const std::vector<Tensor>& parameters, double max_norm);
 
 }  // namespace unnoise

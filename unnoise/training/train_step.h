@@ -25,7 +25,7 @@ struct TrainParts {
   const NoiseSchedule& noise;
   Objective objective;
   Optimizer& optimizer;
-  Ema* ema = nullptr;          ///< none; else it must have been made from the optimizer's parameters
+  Ema* ema = nullptr;          ///< of the network's parameters; nullptr = none
   double max_grad_norm = 1.0;  ///< 0 = do not clip
   Precision precision = Precision::no;
 };
@@ -41,15 +41,16 @@ enum class StepOutcome {
   accumulated,          ///< gradients added; the group goes on
   updated,              ///< weights, average and optimizer have moved; the gradients are cleared
   loss_not_finite,      ///< nothing was touched: no gradient, no weight
-  gradient_not_finite,  ///< the gradients hold infinities or NaN; no weight was touched. optimizer.zero_grad() drops them
+  gradient_not_finite,  ///< the gradients hold infinities or NaN; no weight was touched. optimizer.zero_grad() drops
+                        ///< them
 };
 
 struct TrainStepResult {
   StepOutcome outcome = StepOutcome::accumulated;
-  double loss = 0;                  ///< this micro-batch's, not multiplied by its weight
-  Tensor per_sample;                ///< [B] float32: the loss of each picture
-  Tensor timesteps;                 ///< [B] int64: where each picture was noised to
-  std::optional<double> grad_norm;  ///< before clipping; at the end of a group
+  double loss = 0;                       ///< this micro-batch's, not multiplied by its weight
+  Tensor per_sample;                     ///< [B] float32: the loss of each picture
+  Tensor timesteps;                      ///< [B] int64: where each picture was noised to
+  std::optional<double> grad_norm = {};  ///< before clipping; at the end of a group
 };
 
 /// The noise and the timesteps of a step, [B,C,H,W] and [B] int64.

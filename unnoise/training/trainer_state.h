@@ -9,8 +9,9 @@
 
 namespace unnoise {
 
-/// Taken between two updates (no gradients pending). The weights belong in unet/, the average and its counters in unet_ema/ (Ema::state,
-/// Ema::config); the rest is here. The learning rate is a function of global_step, the data order one of micro_batch.
+/// Taken between two updates (no gradients pending). The weights belong in unet/, the average and its counters in
+/// unet_ema/ (Ema::state, Ema::config); the rest is here. The learning rate is a function of global_step, the data
+/// order one of micro_batch.
 struct TrainerState {
   int64_t epoch = 0;        ///< that micro_batch is in
   int64_t global_step = 0;  ///< updates made
@@ -23,7 +24,8 @@ struct TrainerState {
 Json trainer_numbers(const TrainerState& state);
 /// The tensors as "random.<name>" and "optimizer.<name>", for trainer_state.safetensors. Handles, not copies.
 StateDict trainer_tensors(const TrainerState& state);
-/// Puts the two together again. Error::data names `where` and the key for anything missing, negative, of the wrong type, or unknown.
+/// Puts the two together again. Error::data names `where` and the key for anything missing, negative, of the wrong
+/// type, or unknown.
 TrainerState trainer_state(const Json& numbers, const StateDict& tensors, std::string_view where);
 
 }  // namespace unnoise
