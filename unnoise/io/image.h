@@ -1,7 +1,9 @@
-// An 8-bit picture in memory: what is resized, cropped, written and shown.
+// Pictures in memory: 8 bits a sample as the project works with them, and as a file stores them.
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace unnoise {
@@ -23,6 +25,29 @@ struct Image {
 Image blank_image(int64_t width, int64_t height, int64_t channels);
 
 /// Error::usage, naming `where`, unless sizes and channels are sane and `pixels` has exactly their size.
-void check_image(const Image& image, const char* where);
+void check_image(const Image& image, std::string_view where);
+
+/// A picture as its file stores it, before any conversion (io/image_convert.h).
+struct DecodedImage {
+  int64_t width = 0;
+  int64_t height = 0;
+  /// Pillow's name of the format: "1", "L", "LA", "P", "RGB", "RGBA", "CMYK" (8 bits a sample; "1" holds 0 and 255; in CMYK
+  /// 255 is full ink) or "I;16" (16 bits, grey).
+  std::string mode;
+  /// Interleaved rows, top to bottom; "I;16" has two bytes a sample, in the machine's order.
+  std::vector<uint8_t> pixels;
+  std::vector<uint8_t> palette;        ///< "P": RGB triples, at most 256
+  std::vector<uint8_t> palette_alpha;  ///< "P" with transparency: the alphas of the first entries; the rest is opaque
+
+  bool operator==(const DecodedImage&) const = default;
+};
+
+/// Samples a pixel of a mode named above: "L" 1, "LA" 2, "RGB" 3, "RGBA" and "CMYK" 4. Error::usage for another name.
+int64_t mode_channels(std::string_view mode);
+/// Bytes a pixel: 2 for "I;16", else mode_channels.
+int64_t mode_bytes(std::string_view mode);
+
+/// 8-bit pixels that did not come from a file: "L", "LA", "RGB" or "RGBA" by the number of channels.
+DecodedImage decoded_image(Image image);
 
 }  // namespace unnoise

@@ -1,0 +1,133 @@
+// JPEG by libjpeg-turbo with its default settings (accurate integer DCT, smooth chroma upsampling), which are Pillow's.
+#include <csetjmp>
+#include <cstddef>
+#include <cstdio>
+// jpeglib.h needs stdio and size_t before it
+#include <jpeglib.h>
+
+#include <string>
+#include <vector>
+
+#include "unnoise/io/image_decode.h"
+
+namespace unnoise::image_decode {
+namespace {
+
+/// libjpeg's struct and its way out. An error jumps back into attempt(), over C frames and over steps that hold nothing with a
+/// destructor; exceptions are thrown from outside only.
+class Reader {
+ public:
+  explicit Reader(std::string_view bytes) {
+    jpeg_.err = jpeg_std_error(&errors_);
+    errors_.error_exit = on_error;
+    errors_.emit_message = [](j_common_ptr, int) {};  // what libjpeg can repair, Pillow accepts too
+    jpeg_.client_data = this;
+    created_ = attempt([](j_decompress_ptr jpeg) { jpeg_create_decompress(jpeg); });
+    source_.next_input_byte = reinterpret_cast<const JOCTET*>(bytes.data());
+    source_.bytes_in_buffer = bytes.size();
+    source_.init_source = [](j_decompress_ptr) {};
+    source_.fill_input_buffer = on_end_of_data;
+    source_.skip_input_data = skip;
+    source_.resync_to_restart = jpeg_resync_to_restart;
+    source_.term_source = [](j_decompress_ptr) {};
+    progress_.progress_monitor = on_progress;
+    jpeg_.src = &source_;
+    jpeg_.progress = &progress_;
+  }
+  ~Reader() {
+    if (created_) jpeg_destroy_decompress(&jpeg_);
+  }
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+
+  /// Runs `step(jpeg)`; false when libjpeg gave up, and message() says why.
+  template <class Step>
+  bool attempt(const Step& step) {
+    if (setjmp(jump_)) return false;
+    step(&jpeg_);
+    return true;
+  }
+  const char* message() const { return message_; }
+  const jpeg_decompress_struct& jpeg() const { return jpeg_; }
+
+ private:
+  static Reader& self(j_common_ptr jpeg) { return *static_cast<Reader*>(jpeg->client_data); }
+
+  [[noreturn]] static void fail(j_common_ptr jpeg, const char* message) {
+    Reader& reader = self(jpeg);
+    std::snprintf(reader.message_, sizeof(reader.message_), "%s", message);
+    std::longjmp(reader.jump_, 1);
+  }
+  [[noreturn]] static void on_error(j_common_ptr jpeg) {
+    char text[JMSG_LENGTH_MAX];
+    jpeg->err->format_message(jpeg, text);
+    fail(jpeg, text);
+  }
+  static boolean on_end_of_data(j_decompress_ptr jpeg) {
+    fail(reinterpret_cast<j_common_ptr>(jpeg), "the file ends too early");
+  }
+  static void skip(j_decompress_ptr jpeg, long count) {
+    if (count <= 0) return;
+    if (static_cast<size_t>(count) > jpeg->src->bytes_in_buffer) on_end_of_data(jpeg);
+    jpeg->src->next_input_byte += count;
+    jpeg->src->bytes_in_buffer -= static_cast<size_t>(count);
+  }
+  /// A small progressive file can hold thousands of scans of a large picture, each of which takes as long as a whole one.
+  static void on_progress(j_common_ptr jpeg) {
+    constexpr int kMaxScans = 500;
+    if (reinterpret_cast<j_decompress_ptr>(jpeg)->input_scan_number > kMaxScans) fail(jpeg, "more than 500 scans");
+  }
+
+  jpeg_decompress_struct jpeg_{};
+  jpeg_error_mgr errors_{};
+  jpeg_source_mgr source_{};
+  jpeg_progress_mgr progress_{};
+  std::jmp_buf jump_;
+  char message_[JMSG_LENGTH_MAX] = "not enough memory";
+  bool created_ = false;
+};
+
+int orientation_of(const jpeg_decompress_struct& jpeg) {
+  for (auto marker = jpeg.marker_list; marker; marker = marker->next) {
+    const std::string_view data(reinterpret_cast<const char*>(marker->data), marker->data_length);
+    if (data.starts_with(std::string_view("Exif\0\0", 6))) return exif_orientation(data);
+  }
+  return 1;
+}
+
+}  // namespace
+
+Decoded decode_jpeg(std::string_view bytes, std::string_view where) {
+  Reader reader(bytes);
+  const bool has_header = reader.attempt([](j_decompress_ptr jpeg) {
+    jpeg_save_markers(jpeg, JPEG_APP0 + 1, 0xFFFF);
+    jpeg_read_header(jpeg, TRUE);
+  });
+  if (!has_header) fail_damaged(where, "JPEG", reader.message());
+  const auto& jpeg = reader.jpeg();
+  check_size(jpeg.image_width, jpeg.image_height, where);
+  const int channels = jpeg.num_components;
+  if (channels != 1 && channels != 3 && channels != 4)
+    fail_damaged(where, "JPEG", "it has " + std::to_string(channels) + " colour components; expected 1, 3 or 4");
+
+  Decoded out{{jpeg.image_width, jpeg.image_height, channels == 1 ? "L" : channels == 3 ? "RGB" : "CMYK", {}, {}, {}},
+              orientation_of(jpeg)};
+  const size_t row_bytes = static_cast<size_t>(jpeg.image_width) * static_cast<size_t>(channels);
+  out.image.pixels.resize(row_bytes * jpeg.image_height);
+  uint8_t* pixels = out.image.pixels.data();
+  const bool has_pixels = reader.attempt([&](j_decompress_ptr j) {
+    j->out_color_space = channels == 1 ? JCS_GRAYSCALE : channels == 3 ? JCS_RGB : JCS_CMYK;
+    jpeg_start_decompress(j);
+    while (j->output_scanline < j->output_height) {
+      JSAMPROW row = pixels + j->output_scanline * row_bytes;
+      jpeg_read_scanlines(j, &row, 1);
+    }
+    jpeg_finish_decompress(j);
+  });
+  if (!has_pixels) fail_damaged(where, "JPEG", reader.message());
+  if (channels == 4)  // Adobe's convention, which Pillow assumes for every file: 0 is full ink
+    for (auto& sample : out.image.pixels) sample = static_cast<uint8_t>(255 - sample);
+  return out;
+}
+
+}  // namespace unnoise::image_decode
