@@ -30,7 +30,7 @@ struct TrainOptions {
   std::optional<std::string> dataset_config_name;
   std::optional<std::string> train_data_dir;
   std::optional<std::string> cache_dir;
-  int64_t resolution = 64;
+  std::optional<int64_t> resolution;
   std::optional<std::string> image_mode;
   bool center_crop = false;
   bool random_flip = false;
@@ -46,11 +46,11 @@ struct TrainOptions {
   bool enable_xformers_memory_efficient_attention = false;
 
   // Objective
-  std::string prediction_type = "epsilon";
+  std::optional<std::string> prediction_type;
   std::string loss = "l2";
   std::optional<double> snr_gamma;
-  int64_t ddpm_num_steps = 1000;
-  std::string ddpm_beta_schedule = "linear";
+  std::optional<int64_t> ddpm_num_steps;
+  std::optional<std::string> ddpm_beta_schedule;
 
   // Optimization
   int64_t train_batch_size = 16;
@@ -107,7 +107,7 @@ struct TrainOptions {
         field("dataset_name", &O::dataset_name, "a built-in set (fashion-mnist) or a local folder; wins over --train-data-dir"),
         field("dataset_config_name", &O::dataset_config_name, "configuration of a hub data set (not yet)"),
         field("cache_dir", &O::cache_dir, "where hub downloads would be kept; local data needs none"),
-        field("resolution", &O::resolution, "pixels: the shorter side is resized to it, then a square is cut"),
+        field("resolution", &O::resolution, "pixels: the shorter side is resized to it, then a square is cut; default: the network's size, else 64"),
         field("image_mode", &O::image_mode, "rgb or grey; by default what the network's channels ask for, else rgb"),
         field("center_crop", &O::center_crop, "cut the middle square instead of a random one"),
         field("random_flip", &O::random_flip, "mirror each picture left to right with probability one half"),
@@ -123,12 +123,12 @@ struct TrainOptions {
         field("enable_xformers_memory_efficient_attention", &O::enable_xformers_memory_efficient_attention,
               "accepted for scripts that pass it; attention here is always memory efficient"),
         section("Objective"),
-        field("prediction_type", &O::prediction_type, "what the network predicts: epsilon, sample or v_prediction"),
+        field("prediction_type", &O::prediction_type, "what the network predicts: epsilon, sample or v_prediction; default: epsilon, or as pretrained"),
         field("loss", &O::loss, "l2, l1 or huber"),
         field("snr_gamma", &O::snr_gamma, "min-SNR weighting of the loss (Hang et al. 2023); 5 is usual"),
-        field("ddpm_num_steps", &O::ddpm_num_steps, "noise levels to train on (T)"),
+        field("ddpm_num_steps", &O::ddpm_num_steps, "noise levels to train on (T); default: 1000, or as pretrained"),
         field("ddpm_beta_schedule", &O::ddpm_beta_schedule,
-              "linear, scaled_linear, squaredcos_cap_v2 (cosine), sigmoid, laplace or exp"),
+              "linear, scaled_linear, squaredcos_cap_v2 (cosine), sigmoid or laplace; default: linear, or as pretrained"),
         section("Optimization"),
         field("train_batch_size", &O::train_batch_size, "pictures a step"),
         field("num_epochs", &O::num_epochs, "passes over the data"),

@@ -1,0 +1,72 @@
+#include "unnoise/recipes/machine.h"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <c10/core/Device.h>
+#include <c10/util/Exception.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+
+#include "unnoise/core/error.h"
+
+namespace unnoise {
+
+at::Device find_device(std::string_view name) {
+  const bool gpu = at::globalContext().hasCUDA() && at::globalContext().getAccelerator().has_value();
+  if (name == "auto") return gpu ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+  if (name == "cpu") return at::kCPU;
+  if (!name.starts_with("cuda")) throw usage_error(fmt::format("--device: \"{}\" is not one of auto, cpu, cuda", name));
+  if (!gpu)
+    throw environment_error(fmt::format("--device {}: no GPU can be used here", name),
+                            "Use --device cpu, or build against a LibTorch with CUDA on a machine with a GPU.");
+  try {
+    const at::Device device{std::string(name)};
+    return at::Device(at::kCUDA, device.has_index() ? device.index() : 0);
+  } catch (const c10::Error&) {
+    throw usage_error(fmt::format("--device: \"{}\" is not of the form cuda or cuda:N", name));
+  }
+}
+
+int64_t use_threads(int64_t threads) {
+  if (threads < 0) throw usage_error(fmt::format("--threads: expected 0 or more, found {}", threads));
+  if (threads > 0) at::set_num_threads(static_cast<int>(threads));
+  return at::get_num_threads();
+}
+
+MemoryUse memory_use() {
+  MemoryUse use;
+  std::FILE* file = std::fopen("/proc/self/status", "r");
+  if (!file) return use;
+  char line[256];
+  while (std::fgets(line, sizeof line, file)) {
+    long long kib = 0;
+    if (std::sscanf(line, "VmRSS: %lld kB", &kib) == 1) use.now = kib * 1024;
+    if (std::sscanf(line, "VmHWM: %lld kB", &kib) == 1) use.peak = kib * 1024;
+  }
+  std::fclose(file);
+  return use;
+}
+
+std::string human_bytes(double bytes) {
+  if (bytes < 1e6) return fmt::format("{:.0f} kB", bytes / 1e3);
+  if (bytes < 1e9) return fmt::format("{:.0f} MB", bytes / 1e6);
+  return fmt::format("{:.1f} GB", bytes / 1e9);
+}
+
+std::string human_count(int64_t n) {
+  std::string digits = std::to_string(n);
+  for (int64_t at = static_cast<int64_t>(digits.size()) - 3; at > (n < 0 ? 1 : 0); at -= 3) digits.insert(at, ",");
+  return digits;
+}
+
+std::string human_seconds(double seconds) {
+  const auto s = static_cast<int64_t>(std::llround(seconds));
+  if (s < 100) return fmt::format("{} s", s);
+  if (s < 6000) return fmt::format("{} min {:02} s", s / 60, s % 60);
+  return fmt::format("{} h {:02} min", s / 3600, s % 3600 / 60);
+}
+
+}  // namespace unnoise

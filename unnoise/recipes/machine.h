@@ -1,0 +1,31 @@
+// The processor or GPU that a job runs on.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "unnoise/nn/tensor.h"
+
+namespace unnoise {
+
+/// "auto" (a GPU when there is one), "cpu", "cuda" or "cuda:1". Throws Error::usage for another word and Error::environment when
+/// there is no such GPU.
+at::Device find_device(std::string_view name);
+
+/// Threads of LibTorch's operators for the whole process; 0 = one a physical core. Returns how many it is now.
+int64_t use_threads(int64_t threads);
+
+/// Resident memory of this process, bytes: now and at its largest. 0 where the system does not tell.
+struct MemoryUse {
+  int64_t now = 0;
+  int64_t peak = 0;
+};
+MemoryUse memory_use();
+
+/// "1.5 GB", "18,536,323", "1 h 05 min": numbers for people.
+std::string human_bytes(double bytes);
+std::string human_count(int64_t n);
+std::string human_seconds(double seconds);
+
+}  // namespace unnoise

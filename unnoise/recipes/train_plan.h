@@ -1,0 +1,52 @@
+// What a training run will do, decided and checked before anything is written.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "unnoise/core/observer.h"
+#include "unnoise/data/dataset.h"
+#include "unnoise/data/loader.h"
+#include "unnoise/models/unet2d.h"
+#include "unnoise/recipes/train_options.h"
+#include "unnoise/schedulers/scheduler.h"
+#include "unnoise/training/accumulation.h"
+#include "unnoise/training/autocast.h"
+#include "unnoise/training/ema.h"
+#include "unnoise/training/lr_schedule.h"
+#include "unnoise/training/objective.h"
+#include "unnoise/training/optimizer.h"
+
+namespace unnoise {
+
+struct TrainPlan {
+  at::Device device = at::kCPU;
+  std::shared_ptr<const Dataset> dataset;
+  LoaderOptions loader;
+
+  UNet2DOptions unet;
+  Json unet_config;                            ///< of the saved model: the options, and keys of a pretrained one that we do not know
+  std::optional<std::string> pretrained;       ///< folder of the first weights; none = drawn from the seed
+  std::shared_ptr<const Scheduler> scheduler;  ///< saved with the model; its NoiseSchedule is trained on
+  bool with_labels = false;                    ///< the network is conditioned on the pictures' classes
+
+  Objective objective;
+  OptimizerOptions optimizer;
+  std::optional<EmaOptions> ema;
+  Precision precision = Precision::no;
+  double max_grad_norm = 1.0;
+
+  AccumulationPlan accumulation{1, 1, 1};
+  int64_t total_updates = 0;
+  int64_t num_epochs = 0;
+  std::optional<LrSchedule> lr_schedule;
+};
+
+/// Reads the data's list and the configurations, checks every option, throws Error (usage, data, environment) with what to do.
+TrainPlan plan_training(const TrainOptions& options, const Observer& observer);
+
+/// The lines a user reads before the first step: data, network, steps, memory.
+std::string describe_plan(const TrainPlan& plan, const TrainOptions& options, int64_t num_parameters);
+
+}  // namespace unnoise

@@ -1,0 +1,255 @@
+#include "unnoise/recipes/trainer.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <functional>
+
+#include "unnoise/core/error.h"
+#include "unnoise/io/image_grid.h"
+#include "unnoise/io/image_write.h"
+#include "unnoise/io/model_folder.h"
+#include "unnoise/logging/line_plot.h"
+#include "unnoise/pipelines/unconditional.h"
+#include "unnoise/recipes/checkpoint.h"
+#include "unnoise/recipes/machine.h"
+#include "unnoise/recipes/train_card.h"
+
+namespace unnoise {
+namespace {
+
+// Streams of one run, kept apart so that a change in one does not shift the others.
+constexpr uint64_t kDropoutStream = 0x9E3779B97F4A7C15u;
+
+/// The position that a checkpoint stores only means something with the same pictures and batches.
+void check_same_data(const Json& saved, const Json& now, const fs::path& checkpoint) {
+  for (const char* key : {"num_images", "train_batch_size", "gradient_accumulation_steps"})
+    if (saved.value(key, Json()) != now.at(key))
+      throw usage_error(fmt::format("\"{}\" was made with {} = {}, this run has {}", checkpoint.string(), key,
+                                    saved.value(key, Json()).dump(), now.at(key).dump()),
+                        "Resume with the same data and batch size, or start a new run from its weights with --pretrained.");
+}
+
+Json position_data(const TrainPlan& plan, const TrainOptions& options) {
+  return {{"num_images", plan.dataset->size()},
+          {"train_batch_size", options.train_batch_size},
+          {"gradient_accumulation_steps", options.gradient_accumulation_steps}};
+}
+
+Json saved_options(const TrainOptions& options) {
+  Json json = to_json(options);
+  json["hub_token"] = nullptr;  // a secret
+  return json;
+}
+
+[[noreturn]] void fail_not_finite(std::string_view what, int64_t step, const RunFolder& folder) {
+  const auto checkpoints = checkpoint_steps(folder.path());
+  const std::string kept = checkpoints.empty() ? "No checkpoint had been saved yet."
+                                               : fmt::format("The last good checkpoint is checkpoint-{}.", checkpoints.back());
+  throw data_error(fmt::format("the {} is not finite at step {}; nothing was saved from it", what, step),
+                   kept + " Try a lower --learning-rate, more --lr-warmup-steps, or --mixed-precision no.");
+}
+
+}  // namespace
+
+Trainer::Trainer(const TrainOptions& options, TrainPlan plan, const RunFolder& folder,
+                 const std::optional<fs::path>& checkpoint, const Observer& observer)
+    : options_(options), plan_(std::move(plan)), folder_(folder), observer_(observer),
+      noise_rng_(static_cast<uint64_t>(options.seed)), dropout_rng_(static_cast<uint64_t>(options.seed) ^ kDropoutStream) {
+  const bool from_saved = checkpoint || plan_.pretrained;
+  Rng init(static_cast<uint64_t>(options.seed));
+  unet_ = std::make_shared<UNet2D>(plan_.unet, from_saved ? nullptr : &init);
+  if (plan_.pretrained && !checkpoint) unet_->load_state(load_component_weights(*plan_.pretrained, "unet"), *plan_.pretrained);
+  unet_->set_gradient_checkpointing(options.gradient_checkpointing);
+  unet_->set_dropout_rng(&dropout_rng_);
+  if (plan_.ema) ema_ = std::make_unique<Ema>(unet_->named_parameters(), *plan_.ema);
+
+  std::optional<TrainerState> state;
+  if (checkpoint) {
+    check_same_data(checkpoint_data(*checkpoint), position_data(plan_, options_), *checkpoint);
+    state = load_checkpoint(*checkpoint, *unet_, ema_.get());
+  }
+  unet_->to(plan_.device);
+  unet_->train();
+  optimizer_ = std::make_unique<Optimizer>(unet_->named_parameters(), plan_.optimizer);
+  loader_ = std::make_unique<Loader>(plan_.dataset, plan_.loader, observer_);
+  if (state) {
+    optimizer_->load_state(state->optimizer, checkpoint->string());
+    for (const auto& [name, tensor] : state->random) (name == "noise" ? noise_rng_ : dropout_rng_).set_state(tensor);
+    global_step_ = state->global_step;
+    next_batch_ = state->micro_batch;
+    loader_->seek(next_batch_);
+  }
+  observer_.info(describe_plan(plan_, options_, unet_->num_parameters()));
+
+  const auto resumed_at = state ? std::optional(global_step_) : std::nullopt;
+  log_ = std::make_unique<RunLog>(folder_.log_file(), resumed_at);
+  tensorboard_ = std::make_unique<TensorBoardWriter>(folder_.path() / options_.logging_dir / "train_unconditional", resumed_at);
+  write_json(folder_.options_file(), saved_options(options_));
+  epoch_in_progress_ = epoch();
+  if (state) {
+    for (const Json& record : read_run_log(folder_.log_file())) {
+      if (!record.contains("loss")) continue;
+      losses_.emplace_back(record.at("step").get<int64_t>(), record.at("loss").get<double>());
+      if (record.at("epoch") != epoch_in_progress_) continue;
+      epoch_loss_sum_ += losses_.back().second;
+      ++epoch_updates_;
+    }
+    smooth_loss_ = losses_.empty() ? 0 : losses_.back().second;
+    observer_.info(fmt::format("resumed from {} at step {} (epoch {})", checkpoint->string(), global_step_, epoch() + 1));
+  }
+}
+
+JobStatus Trainer::run(std::stop_token stop) {
+  while (global_step_ < plan_.total_updates) {
+    if (stop.stop_requested()) {
+      save_checkpoint_now();
+      observer_.info(fmt::format("stopped after step {}; go on with --resume-from-checkpoint latest", global_step_));
+      return JobStatus::interrupted;
+    }
+    const Update done = update();
+    log_update(done);
+    report_progress(done);
+    if (at_epoch_end()) finish_epoch(stop);
+    const int64_t every = options_.checkpointing_steps;
+    if (every > 0 && global_step_ % every == 0) save_checkpoint_now();
+  }
+  write_plot();
+  save_model();
+  observer_.info(fmt::format("the model is in {}", folder_.path().string()));
+  return JobStatus::done;
+}
+
+/// One optimizer step: the micro-batches of a group, in the order of the course's loop (training/train_step.h).
+Trainer::Update Trainer::update() {
+  clock_.start();
+  const double waited_before = loader_->seconds_waited();
+  Update result;
+  result.learning_rate = options_.learning_rate * plan_.lr_schedule->multiplier(global_step_);
+  optimizer_->set_learning_rate(result.learning_rate);
+  const TrainParts parts{.network = std::cref(*unet_), .noise = plan_.scheduler->noise(), .objective = plan_.objective,
+                         .optimizer = *optimizer_, .ema = ema_.get(), .max_grad_norm = plan_.max_grad_norm,
+                         .precision = plan_.precision};
+  for (;;) {
+    const Batch batch = loader_->next();
+    const double weight = plan_.accumulation.weight(next_batch_);
+    const MicroBatch micro{.x0 = batch.images.to(plan_.device),
+                           .labels = plan_.with_labels ? batch.labels.to(plan_.device) : Tensor(),
+                           .weight = weight, .ends_group = plan_.accumulation.ends_group(next_batch_)};
+    const TrainStepResult step = train_step(parts, micro, noise_rng_);
+    if (step.outcome == StepOutcome::loss_not_finite) fail_not_finite("loss", global_step_ + 1, folder_);
+    if (step.outcome == StepOutcome::gradient_not_finite) fail_not_finite("gradient", global_step_ + 1, folder_);
+    result.loss += weight * step.loss;
+    result.images += batch.images.size(0);
+    ++next_batch_;
+    if (step.outcome == StepOutcome::updated) {
+      result.grad_norm = step.grad_norm.value_or(0);
+      break;
+    }
+  }
+  ++global_step_;
+  clock_.stop(result.images, loader_->seconds_waited() - waited_before);
+  return result;
+}
+
+/// log.jsonl gets only what is the same in every repetition of the run; times go into the epoch's record.
+void Trainer::log_update(const Update& update) {
+  epoch_loss_sum_ += update.loss;
+  ++epoch_updates_;
+  losses_.emplace_back(global_step_, update.loss);
+  smooth_loss_ = losses_.size() == 1 ? update.loss : 0.95 * smooth_loss_ + 0.05 * update.loss;
+
+  Json record{{"step", global_step_}, {"epoch", epoch_in_progress_}, {"loss", update.loss}, {"lr", update.learning_rate}};
+  if (plan_.max_grad_norm > 0) record["grad_norm"] = update.grad_norm;
+  if (ema_) record["ema_decay"] = ema_->current_decay();
+  log_->append(record);
+
+  tensorboard_->scalar("loss", update.loss, global_step_);
+  tensorboard_->scalar("lr", update.learning_rate, global_step_);
+  if (ema_) tensorboard_->scalar("ema_decay", ema_->current_decay(), global_step_);
+}
+
+void Trainer::report_progress(const Update& update) {
+  const double seconds = clock_.seconds_a_step();
+  const int64_t left = plan_.total_updates - global_step_;
+  observer_.progress({.stage = "train", .done = global_step_, .total = plan_.total_updates,
+                      .detail = fmt::format("epoch {}/{}  loss {:.4f}  lr {:.1e}", epoch_in_progress_ + 1, plan_.num_epochs,
+                                            smooth_loss_, update.learning_rate),
+                      .per_second = seconds > 0 ? static_cast<double>(update.images) / seconds : 0,
+                      .seconds_left = clock_.steps() < 3 ? -1 : seconds * static_cast<double>(left)});
+  if (clock_.steps() == 5)
+    observer_.info(fmt::format("about {} for the remaining {} steps ({:.2f} s a step), {} of memory",
+                               human_seconds(seconds * static_cast<double>(left)), human_count(left), seconds,
+                               human_bytes(static_cast<double>(memory_use().peak))));
+}
+
+bool Trainer::at_epoch_end() const { return epoch() != epoch_in_progress_ || global_step_ == plan_.total_updates; }
+
+/// The script's rules: samples and model at every n-th epoch, counted from 0, and at the last.
+void Trainer::finish_epoch(std::stop_token stop) {
+  const int64_t epoch_done = epoch_in_progress_;
+  const bool last = global_step_ == plan_.total_updates;
+  const double mean_loss = epoch_loss_sum_ / static_cast<double>(epoch_updates_);
+  const double seconds = clock_.epoch_seconds();
+  log_->append({{"step", global_step_}, {"epoch", epoch_done}, {"epoch_mean_loss", mean_loss}, {"seconds", seconds},
+                {"data_wait_seconds", clock_.epoch_waited()},
+                {"images_per_second", seconds > 0 ? static_cast<double>(clock_.epoch_images()) / seconds : 0.0}});
+  tensorboard_->scalar("epoch_mean_loss", mean_loss, global_step_);
+  observer_.info(fmt::format("epoch {:>3}  mean loss {:.4f}  {}", epoch_done + 1, mean_loss, human_seconds(seconds)));
+  write_plot();
+
+  const auto due = [&](int64_t every) { return every > 0 && (epoch_done % every == 0 || last); };
+  if (due(options_.save_images_epochs)) draw_samples(epoch_done, stop);
+  if (due(options_.save_model_epochs) && !last) save_model();
+
+  epoch_in_progress_ = epoch();
+  epoch_loss_sum_ = 0;
+  epoch_updates_ = 0;
+  clock_.start_epoch();
+}
+
+/// A grid from seed 0 with the averaged weights, so that the grids of a run show the same pictures growing up.
+void Trainer::draw_samples(int64_t epoch, std::stop_token stop) {
+  Unconditional pipeline{unet_, make_scheduler(options_.eval_scheduler, plan_.scheduler->config()), plan_.unet_config};
+  std::optional<EmaScope> averaged;
+  if (ema_) averaged.emplace(*ema_, unet_->parameters());
+  unet_->eval();
+  SampleRequest request{.num_images = options_.eval_batch_size, .steps = options_.ddpm_num_inference_steps, .seed = 0};
+  if (plan_.with_labels)
+    for (int64_t i = 0; i < request.num_images; ++i) request.class_labels.push_back(i % *plan_.unet.num_class_embeds);
+  const Tensor images = pipeline.sample(request, observer_, stop);
+  unet_->train();
+  if (!images.defined()) return;  // stopped
+  const std::string png = encode_png(image_grid(images));
+  make_folders(folder_.samples());
+  write_file_atomic(folder_.samples() / fmt::format("epoch-{:04}.png", epoch + 1), png);
+  tensorboard_->image("test_samples", png, epoch);
+}
+
+void Trainer::save_model() {
+  std::optional<EmaScope> averaged;
+  if (ema_) averaged.emplace(*ema_, unet_->parameters());
+  Unconditional{unet_, plan_.scheduler, plan_.unet_config}.save(folder_.path());
+  save_training_card(folder_.path(), options_, plan_, global_step_, losses_.empty() ? std::nan("") : smooth_loss_);
+}
+
+void Trainer::save_checkpoint_now() {
+  if (options_.checkpoints_total_limit) folder_.prune_checkpoints(*options_.checkpoints_total_limit - 1);
+  const TrainerState state{.epoch = epoch(), .global_step = global_step_, .micro_batch = next_batch_,
+                           .random = {{"noise", noise_rng_.state()}, {"dropout", dropout_rng_.state()}},
+                           .optimizer = optimizer_->state()};
+  save_checkpoint(folder_.checkpoint(global_step_), *unet_, plan_.unet_config, ema_.get(), state, saved_options(options_),
+                  position_data(plan_, options_));
+}
+
+void Trainer::write_plot() const {
+  if (losses_.size() < 2) return;
+  std::vector<double> steps, values;
+  for (const auto& [step, loss] : losses_) {
+    steps.push_back(static_cast<double>(step));
+    values.push_back(loss);
+  }
+  write_file_atomic(folder_.plot_file(), loss_plot_svg(steps, values));
+}
+
+}  // namespace unnoise

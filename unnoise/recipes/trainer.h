@@ -1,0 +1,75 @@
+// The training loop with everything around it: progress, logs, samples, checkpoints.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <utility>
+#include <vector>
+
+#include "unnoise/core/observer.h"
+#include "unnoise/logging/run_log.h"
+#include "unnoise/logging/tensorboard.h"
+#include "unnoise/nn/rng.h"
+#include "unnoise/recipes/job.h"
+#include "unnoise/recipes/run_folder.h"
+#include "unnoise/recipes/step_clock.h"
+#include "unnoise/recipes/train_plan.h"
+#include "unnoise/training/train_step.h"
+
+namespace unnoise {
+
+class Trainer {
+ public:
+  /// Makes the network, and with `checkpoint` sets everything to where that one left off.
+  Trainer(const TrainOptions& options, TrainPlan plan, const RunFolder& folder, const std::optional<fs::path>& checkpoint,
+          const Observer& observer);
+
+  JobStatus run(std::stop_token stop);
+
+ private:
+  struct Update {
+    double loss = 0;
+    double grad_norm = 0;
+    double learning_rate = 0;
+    int64_t images = 0;
+  };
+
+  void resume(const fs::path& checkpoint);
+  Update update();
+  void log_update(const Update& update);
+  void finish_epoch(std::stop_token stop);
+  void draw_samples(int64_t epoch, std::stop_token stop);
+  void save_model();
+  void save_checkpoint_now();
+  void write_plot() const;
+  void report_progress(const Update& update);
+  int64_t epoch() const { return plan_.accumulation.epoch(next_batch_); }
+  bool at_epoch_end() const;
+
+  const TrainOptions& options_;
+  TrainPlan plan_;
+  const RunFolder& folder_;
+  const Observer& observer_;
+
+  Rng noise_rng_;
+  Rng dropout_rng_;
+  std::shared_ptr<UNet2D> unet_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<Ema> ema_;
+  std::unique_ptr<Loader> loader_;
+  std::unique_ptr<RunLog> log_;
+  std::unique_ptr<TensorBoardWriter> tensorboard_;
+
+  int64_t global_step_ = 0;
+  int64_t next_batch_ = 0;        ///< micro-batches, numbered across epochs
+  int64_t epoch_in_progress_ = 0;
+  double epoch_loss_sum_ = 0;
+  int64_t epoch_updates_ = 0;
+  std::vector<std::pair<int64_t, double>> losses_;  ///< (step, loss) for the plot
+  double smooth_loss_ = 0;
+  StepClock clock_;
+};
+
+}  // namespace unnoise
