@@ -104,7 +104,7 @@ void Module::to(at::ScalarType dtype) {
 }
 
 void Module::requires_grad(bool on) {
-  for (auto& [name, tensor] : parameters_) tensor.set_requires_grad(on);
+  for (auto& [name, tensor] : parameters_) tensor.set_requires_grad(on && !frozen_.contains(name));
   for (auto& [name, child] : children_) child->requires_grad(on);
 }
 
@@ -120,6 +120,11 @@ void Module::visit(const std::function<void(const std::string&, const Module&)>&
 
 void Module::add_parameter(std::string name, const Tensor& tensor) {
   Tensor(tensor).set_requires_grad(true);
+  parameters_.emplace_back(std::move(name), tensor);
+}
+
+void Module::add_frozen_parameter(std::string name, const Tensor& tensor) {
+  frozen_.insert(name);
   parameters_.emplace_back(std::move(name), tensor);
 }
 

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -40,7 +41,7 @@ class Module {
   /// Moves or converts every tensor in place; handles that others hold follow. Buffers keep integer dtypes.
   void to(at::Device device);
   void to(at::ScalarType dtype);
-  void requires_grad(bool on);
+  void requires_grad(bool on);  ///< of all but the frozen parameters
 
   /// Dropout draws only in training mode.
   void train(bool on = true);
@@ -56,6 +57,8 @@ class Module {
  protected:
   /// `tensor` must be a member of the derived class that stays the same handle.
   void add_parameter(std::string name, const Tensor& tensor);
+  /// Counted, listed and saved like the others, but never trained (its gradient stays undefined).
+  void add_frozen_parameter(std::string name, const Tensor& tensor);
   void add_buffer(std::string name, const Tensor& tensor);
   void add_child(std::string name, Module& child);
 
@@ -63,6 +66,7 @@ class Module {
   void collect(const std::string& prefix, bool with_buffers, StateDict& out) const;
 
   std::vector<std::pair<std::string, Tensor>> parameters_;
+  std::set<std::string> frozen_;  // names among parameters_
   std::vector<std::pair<std::string, Tensor>> buffers_;
   std::vector<std::pair<std::string, Module*>> children_;
   bool training_ = false;

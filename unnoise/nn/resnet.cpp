@@ -1,0 +1,71 @@
+#include "unnoise/nn/resnet.h"
+
+#include <fmt/format.h>
+
+#include "unnoise/nn/trace.h"
+
+namespace unnoise {
+namespace {
+
+std::optional<Linear> time_projection(const ResnetOptions& o, Rng* init) {
+  if (o.temb_channels == 0) return std::nullopt;
+  const int64_t parts = o.time_injection == TimeInjection::scale_shift ? 2 : 1;
+  return std::optional<Linear>(std::in_place, LinearOptions{o.temb_channels, parts * o.out_channels}, init);
+}
+
+}  // namespace
+
+ResnetBlock2D::ResnetBlock2D(const ResnetOptions& o, Rng* init)
+    : options_(o),
+      norm1_({o.groups, o.in_channels, o.eps}),
+      conv1_({.in_channels = o.in_channels, .out_channels = o.out_channels, .padding = 1}, init),
+      time_emb_proj_(time_projection(o, init)),
+      norm2_({o.groups_out > 0 ? o.groups_out : o.groups, o.out_channels, o.eps}),
+      dropout_(o.dropout),
+      conv2_({.in_channels = o.out_channels, .out_channels = o.out_channels, .padding = 1}, init) {
+  if (o.conv_shortcut.value_or(o.in_channels != o.out_channels))
+    conv_shortcut_.emplace(
+        Conv2dOptions{.in_channels = o.in_channels, .out_channels = o.out_channels, .kernel_size = 1}, init);
+  add_child("norm1", norm1_);
+  add_child("conv1", conv1_);
+  if (time_emb_proj_) add_child("time_emb_proj", *time_emb_proj_);
+  add_child("norm2", norm2_);
+  add_child("dropout", dropout_);
+  add_child("conv2", conv2_);
+  if (conv_shortcut_) add_child("conv_shortcut", *conv_shortcut_);
+}
+
+Tensor ResnetBlock2D::operator()(const Tensor& x, const Tensor& temb) const {
+  Tensor h = conv1_(resample(activate(norm1_(x), options_.activation), options_.resampling));
+
+  Tensor time;  // [B,C_out,1,1], or both parts of it
+  if (time_emb_proj_) time = (*time_emb_proj_)(activate(temb, options_.activation)).unsqueeze(-1).unsqueeze(-1);
+  if (time.defined() && options_.time_injection == TimeInjection::scale_shift) {
+    const auto scale_shift = time.chunk(2, 1);
+    h = norm2_(h) * (scale_shift[0] + 1) + scale_shift[1];
+  } else {
+    h = norm2_(time.defined() ? h + time : h);
+  }
+  h = conv2_(dropout_(activate(h, options_.activation)));
+
+  Tensor shortcut = resample(x, options_.resampling);
+  if (conv_shortcut_) shortcut = (*conv_shortcut_)(shortcut);
+  Tensor y = shortcut + h;
+  if (options_.output_scale_factor != 1) y = y / options_.output_scale_factor;
+  Trace::note(*this, y);
+  return y;
+}
+
+std::string ResnetBlock2D::describe() const {
+  std::string text = fmt::format("ResnetBlock2D({}, {}", options_.in_channels, options_.out_channels);
+  switch (options_.resampling) {
+    case Resampling::none: break;
+    case Resampling::down:
+    case Resampling::down_fir: text += ", down"; break;
+    case Resampling::up:
+    case Resampling::up_fir: text += ", up"; break;
+  }
+  return text + ")";
+}
+
+}  // namespace unnoise
