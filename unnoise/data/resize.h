@@ -1,5 +1,5 @@
 // Antialiased bilinear resizing as Pillow and torchvision do it: the triangle filter grows with the reduction, so that 512 -> 64
-// averages 8x8 neighbourhoods instead of picking single pixels.
+// averages 16x16 neighbourhoods instead of picking single pixels.
 #pragma once
 
 #include <cstdint>
@@ -9,12 +9,12 @@
 
 namespace unnoise {
 
-/// Equal, to the bit, to Pillow's image.resize((width, height), BILINEAR) for modes L and RGB: a horizontal pass, then a vertical
-/// one; coefficients are 22-bit fixed point and each pass rounds to 8 bits. 2 and 4 channels are filtered like independent
-/// channels (Pillow premultiplies alpha there). Throws Error::usage for sizes below 1 or above 2^16.
+/// Equal, to the bit, to Pillow's image.resize((width, height), BILINEAR) in modes L and RGB: a horizontal pass, then a vertical
+/// one; coefficients are 22-bit fixed point and each pass rounds to 8 bits. With 2 and 4 channels each is filtered alone
+/// (Pillow premultiplies by alpha). Throws Error::usage for sides below 1 or above 65536.
 Image resize_bilinear(const Image& image, int64_t width, int64_t height);
 
-/// x [...,H,W] float32 on the CPU -> [...,height,width] float32: torchvision's resize(antialias=True) of a float tensor,
+/// x [C,H,W] or [B,C,H,W] of a float dtype -> [..., height, width]: torchvision's resize(antialias=True) of a tensor
 /// = torch.nn.functional.interpolate(mode="bilinear", align_corners=False, antialias=True).
 Tensor resize_bilinear(const Tensor& x, int64_t width, int64_t height);
 

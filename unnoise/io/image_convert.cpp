@@ -125,7 +125,7 @@ Tensor preserving_tensor(const DecodedImage& image, ImageMode mode) {
   const Tensor x = own_channels(through_rgb ? decoded_image(convert(image, ImageMode::rgb)) : image);
   if (mode == ImageMode::rgb) return three_channels(x);
   if (x.size(0) < 3) return x.slice(0, 0, 1).contiguous();
-  return (0.299 * x[0] + 0.587 * x[1] + 0.114 * x[2]).unsqueeze(0);
+  return x[0].mul(0.299).add(x[1], 0.587).add(x[2], 0.114).unsqueeze(0);
 }
 
 }  // namespace unnoise
