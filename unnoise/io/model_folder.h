@@ -32,6 +32,7 @@ void save_component_config(const fs::path& dir, const Json& config, std::string_
 
 /// Writes `dir` (for example out/unet): the weights as diffusion_pytorch_model.safetensors, above `max_shard_bytes` as
 /// numbered shards with an index; then config.json. Weights of an earlier save that would be read instead are removed.
+/// Each file is replaced atomically; for the folder as a whole fill one with write_folder_atomic().
 void save_component(const fs::path& dir, const Json& config, const StateDict& weights,
                     int64_t max_shard_bytes = 10'000'000'000);
 

@@ -1,6 +1,5 @@
 #include "unnoise/io/safetensors.h"
 
-#include <ATen/ops/from_blob.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -14,6 +13,7 @@
 #include "unnoise/core/error.h"
 #include "unnoise/core/fields.h"
 #include "unnoise/core/json.h"
+#include "unnoise/io/tensor_bytes.h"
 
 namespace unnoise {
 namespace {
@@ -71,17 +71,6 @@ Json parse_header(std::string_view header, std::string_view where) {
   } catch (const nlohmann::json::exception& e) {
     throw data_error(fmt::format("{}: the header is not valid JSON: {}", where, e.what()), std::string(kAgain));
   }
-}
-
-/// Elements of `shape`, or nullopt where strides or bytes would not fit int64 (zeros count as ones for that).
-std::optional<uint64_t> checked_bytes(const Shape& shape, size_t item_size) {
-  int64_t extent = static_cast<int64_t>(item_size);
-  bool empty = false;
-  for (const int64_t n : shape) {
-    empty |= n == 0;
-    if (__builtin_mul_overflow(extent, std::max<int64_t>(n, 1), &extent)) return std::nullopt;
-  }
-  return empty ? 0 : static_cast<uint64_t>(extent);
 }
 
 }  // namespace
@@ -153,7 +142,7 @@ void SafetensorsFile::read_header(std::string_view header) {
       throw fail(fmt::format("unknown dtype \"{}\"; known are {}", dtype_name, dtype_names()));
     const auto offsets = sizes("data_offsets");
     Entry entry{name, dtype->type, sizes("shape"), uint64_t(offsets[0]), uint64_t(offsets[1])};
-    const auto bytes = checked_bytes(entry.shape, c10::elementSize(entry.dtype));
+    const auto bytes = byte_size(entry.shape, entry.dtype);
     if (!bytes) throw fail(fmt::format("shape [{}] is too large to be true", fmt::join(entry.shape, ", ")));
     if (entry.end < entry.begin || entry.end - entry.begin != *bytes)
       throw fail(fmt::format("{} [{}] takes {} bytes, its data_offsets [{}, {}] hold {}", dtype_name,
@@ -202,17 +191,8 @@ StateDict SafetensorsFile::state() const {
 }
 
 Tensor SafetensorsFile::view(const Entry& entry) const {
-  char* data = bytes_.data.get() + data_at_ + entry.begin;
-  const size_t size = entry.end - entry.begin;
-  if (entry.dtype == at::kBool && std::any_of(data, data + size, [](char c) { return c != 0 && c != 1; }))
-    throw data_error(fmt::format("{}: tensor \"{}\" is BOOL and holds bytes other than 0 and 1", where_, entry.name));
-  SharedBytes owner = bytes_;
-  if (reinterpret_cast<uintptr_t>(data) % c10::elementSize(entry.dtype) != 0) {
-    owner = copy_bytes({data, size});
-    data = owner.data.get();
-  }
-  return at::from_blob(
-      data, entry.shape, [keep = owner.data](void*) {}, at::TensorOptions(entry.dtype));
+  return tensor_over(bytes_, data_at_ + entry.begin, entry.shape, entry.dtype,
+                     fmt::format("{}: tensor \"{}\"", where_, entry.name));
 }
 
 namespace {
