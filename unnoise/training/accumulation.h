@@ -5,7 +5,7 @@
 
 namespace unnoise {
 
-/// Micro-batches are numbered from 0 across epochs, as data::Batch::number. A group of `accumulation_steps` of them
+/// Micro-batches are numbered from 0 across epochs, as Batch::number. A group of `accumulation_steps` of them
 /// makes one update; a group ends with its epoch, so the last of an epoch may be short, and so may the epoch's last
 /// micro-batch.
 class AccumulationPlan {

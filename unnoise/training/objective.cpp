@@ -9,15 +9,16 @@
 #include <fmt/ranges.h>
 
 #include "unnoise/core/error.h"
-#include "unnoise/core/fields.h"
 #include "unnoise/training/autocast.h"
 
 namespace unnoise {
 namespace {
 
-Error cannot_train(PredictionType type) {
-  return usage_error(
-      fmt::format("prediction_type: expected epsilon, sample or v_prediction, found {}", enum_name(type)));
+void check(const Objective& objective) {
+  if (objective.prediction_type == PredictionType::flow_prediction)
+    throw usage_error("prediction_type: expected epsilon, sample or v_prediction, found flow_prediction");
+  if (objective.snr_gamma && !(*objective.snr_gamma > 0))
+    throw usage_error(fmt::format("snr_gamma: expected a number above 0, found {}", *objective.snr_gamma));
 }
 
 /// [B,...] float32: the distance of every number.
@@ -42,38 +43,17 @@ Tensor per_sample_factor(const Tensor& factor, const Tensor& x) {
 
 }  // namespace
 
-Tensor training_target(const Objective& objective, const NoiseSchedule& noise, const Tensor& x0, const Tensor& eps,
-                       const Tensor& t) {
-  switch (objective.prediction_type) {
-    case PredictionType::epsilon:
-      return eps;
-    case PredictionType::sample:
-      return x0;
-    case PredictionType::v_prediction:
-      return noise.velocity(x0, eps, t);
-    default:
-      throw cannot_train(objective.prediction_type);
-  }
-}
-
 Tensor loss_weights(const Objective& objective, const NoiseSchedule& noise, const Tensor& t) {
+  check(objective);
   const bool is_sample = objective.prediction_type == PredictionType::sample;
   if (!objective.snr_gamma && !is_sample) return {};
 
   const Tensor snr = noise.snr(t).to(at::kFloat);  // [B]
   if (!objective.snr_gamma) return snr;
   const double gamma = *objective.snr_gamma;
-  if (!(gamma > 0)) throw usage_error(fmt::format("snr_gamma: expected a number above 0, found {}", gamma));
-  switch (objective.prediction_type) {
-    case PredictionType::epsilon:
-      return (gamma / snr).clamp_max(1.0);  // min(snr,g)/snr, and 1 where snr is 0
-    case PredictionType::sample:
-      return snr.clamp_max(gamma);
-    case PredictionType::v_prediction:
-      return snr.clamp_max(gamma) / (snr + 1.0);
-    default:
-      throw cannot_train(objective.prediction_type);
-  }
+  if (is_sample) return snr.clamp_max(gamma);
+  if (objective.prediction_type == PredictionType::v_prediction) return snr.clamp_max(gamma) / (snr + 1.0);
+  return (gamma / snr).clamp_max(1.0);  // epsilon: min(snr, gamma) / snr, and 1 where snr is 0
 }
 
 Loss training_loss(const Objective& objective, const NoiseSchedule& noise, const Tensor& output, const Tensor& x0,
@@ -82,7 +62,7 @@ Loss training_loss(const Objective& objective, const NoiseSchedule& noise, const
     throw usage_error(fmt::format("the network's output has another shape than the pictures: expected [{}], found [{}]",
                                   fmt::join(x0.sizes(), ","), fmt::join(output.sizes(), ",")));
   const AutocastScope full_precision(Precision::no, output.device().type());
-  const Tensor target = training_target(objective, noise, x0, eps, t).to(at::kFloat);
+  const Tensor target = noise.target(objective.prediction_type, x0, eps, t).to(at::kFloat);
   Tensor each = distances(objective.loss, output.to(at::kFloat), target);
   if (const Tensor weights = loss_weights(objective, noise, t); weights.defined())
     each = each * per_sample_factor(weights, each);

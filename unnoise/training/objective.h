@@ -24,18 +24,13 @@ constexpr auto enum_names(LossType) {
 ///   epsilon        1,   or min(snr, snr_gamma) / snr
 ///   v_prediction   1,   or min(snr, snr_gamma) / (snr + 1)
 ///   sample         snr, or min(snr, snr_gamma)
-/// The first column is what diffusers' train_unconditional.py does; the second is Hang et al. 2023, "Efficient
-/// Diffusion Training via Min-SNR Weighting Strategy", eq. 8 and section 3.4. Every row weighs the error of x0 alike.
+/// The first column is what diffusers' train_unconditional.py does. The second, Hang et al. 2023, "Efficient Diffusion
+/// Training via Min-SNR Weighting Strategy", section 3.4, weighs the error of x0 by min(snr, snr_gamma) in every row.
 struct Objective {
   PredictionType prediction_type = PredictionType::epsilon;
   LossType loss = LossType::l2;
   std::optional<double> snr_gamma;  ///< above 0; the paper uses 5
 };
-
-/// What the network should have said at `t`: eps, x0, or v = sqrt(a) eps - sqrt(1-a) x0 (Salimans & Ho 2022, section
-/// 4). x0, eps: [B,...]; t: [B] int64. Throws Error::usage for a prediction type that this objective cannot train.
-Tensor training_target(const Objective& objective, const NoiseSchedule& noise, const Tensor& x0, const Tensor& eps,
-                       const Tensor& t);
 
 /// The factor above for each picture, [B] float32; undefined where it is 1 everywhere.
 Tensor loss_weights(const Objective& objective, const NoiseSchedule& noise, const Tensor& t);
@@ -45,8 +40,8 @@ struct Loss {
   Tensor per_sample;  ///< [B] float32, detached: each picture's weighted mean, for a log of loss by timestep
 };
 
-/// Compares what the network said with training_target(). In float32 whatever the dtypes and whether or not autocast is
-/// on. output, x0, eps: [B,...]; t: [B] int64. Throws Error::usage when `output` has not x0's shape.
+/// Compares what the network said with NoiseSchedule::target(). In float32 whatever the dtypes and whether or not
+/// autocast is on. output, x0, eps: [B,...]; t: [B] int64. Throws Error::usage when `output` has not x0's shape.
 Loss training_loss(const Objective& objective, const NoiseSchedule& noise, const Tensor& output, const Tensor& x0,
                    const Tensor& eps, const Tensor& t);
 
