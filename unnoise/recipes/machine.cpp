@@ -15,7 +15,7 @@
 namespace unnoise {
 
 at::Device find_device(std::string_view name) {
-  const bool gpu = at::globalContext().hasCUDA() && at::globalContext().getAccelerator().has_value();
+  const bool gpu = at::globalContext().hasCUDA();  // compiled in, and a GPU is there
   if (name == "auto") return gpu ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
   if (name == "cpu") return at::kCPU;
   if (!name.starts_with("cuda")) throw usage_error(fmt::format("--device: \"{}\" is not one of auto, cpu, cuda", name));

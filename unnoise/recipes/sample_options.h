@@ -27,12 +27,11 @@ struct SampleOptions {
   std::vector<int64_t> seeds;
   std::optional<int64_t> height;
   std::optional<int64_t> width;
-  std::string output = "samples";
+  std::optional<std::string> output;
   std::optional<std::string> grid;
   std::optional<std::string> gif;
   std::optional<std::string> apng;
   std::optional<std::string> save_tensor;
-  std::string mixed_precision = "no";
   std::string device = "auto";
   int64_t threads = 0;
 
@@ -58,13 +57,12 @@ struct SampleOptions {
         field("seed", &O::seed, "one random stream for all pictures, as a torch.Generator in diffusers"),
         field("seeds", &O::seeds, "a stream a picture: 1,2,3; a picture then does not depend on its batch"),
         section("Where to"),
-        field("output", &O::output, "folder for the PNG files"),
+        field("output", &O::output, "folder for a PNG a picture; default: samples, or none when only other outputs are asked for"),
         field("grid", &O::grid, "all pictures in one PNG"),
         field("gif", &O::gif, "the pictures emerging, as an animated GIF"),
         field("apng", &O::apng, "the same as an animated PNG (true colours)"),
         field("save_tensor", &O::save_tensor, "final samples as safetensors: key \"samples\", [N,C,H,W] float32, before conversion to pixels"),
         section("Machine"),
-        field("mixed_precision", &O::mixed_precision, "no or bf16"),
         field("device", &O::device, "auto, cpu or cuda"),
         field("threads", &O::threads, "processor threads; 0 = all physical cores"),
     };

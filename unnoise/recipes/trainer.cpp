@@ -103,7 +103,7 @@ Trainer::Trainer(const TrainOptions& options, TrainPlan plan, const RunFolder& f
 JobStatus Trainer::run(std::stop_token stop) {
   while (global_step_ < plan_.total_updates) {
     if (stop.stop_requested()) {
-      save_checkpoint_now();
+      save_checkpoint();
       observer_.info(fmt::format("stopped after step {}; go on with --resume-from-checkpoint latest", global_step_));
       return JobStatus::interrupted;
     }
@@ -112,7 +112,7 @@ JobStatus Trainer::run(std::stop_token stop) {
     report_progress(done);
     if (at_epoch_end()) finish_epoch(stop);
     const int64_t every = options_.checkpointing_steps;
-    if (every > 0 && global_step_ % every == 0) save_checkpoint_now();
+    if (every > 0 && global_step_ % every == 0) save_checkpoint();
   }
   write_plot();
   save_model();
@@ -127,7 +127,7 @@ Trainer::Update Trainer::update() {
   Update result;
   result.learning_rate = options_.learning_rate * plan_.lr_schedule->multiplier(global_step_);
   optimizer_->set_learning_rate(result.learning_rate);
-  const TrainParts parts{.network = std::cref(*unet_), .noise = plan_.scheduler->noise(), .objective = plan_.objective,
+  const TrainParts parts{.network = std::cref(*unet_), .noise = plan_.scheduler->noise, .objective = plan_.objective,
                          .optimizer = *optimizer_, .ema = ema_.get(), .max_grad_norm = plan_.max_grad_norm,
                          .precision = plan_.precision};
   for (;;) {
@@ -210,7 +210,7 @@ void Trainer::finish_epoch(std::stop_token stop) {
 
 /// A grid from seed 0 with the averaged weights, so that the grids of a run show the same pictures growing up.
 void Trainer::draw_samples(int64_t epoch, std::stop_token stop) {
-  Unconditional pipeline{unet_, make_scheduler(options_.eval_scheduler, plan_.scheduler->config()), plan_.unet_config};
+  Unconditional pipeline{unet_, make_scheduler(options_.eval_scheduler, *plan_.scheduler), plan_.unet_config};
   std::optional<EmaScope> averaged;
   if (ema_) averaged.emplace(*ema_, unet_->parameters());
   unet_->eval();
@@ -233,23 +233,28 @@ void Trainer::save_model() {
   save_training_card(folder_.path(), options_, plan_, global_step_, losses_.empty() ? std::nan("") : smooth_loss_);
 }
 
-void Trainer::save_checkpoint_now() {
-  if (options_.checkpoints_total_limit) folder_.prune_checkpoints(*options_.checkpoints_total_limit - 1);
+/// The new one is whole before an old one is deleted.
+void Trainer::save_checkpoint() {
+  if (saved_at_ == global_step_) return;
   const TrainerState state{.epoch = epoch(), .global_step = global_step_, .micro_batch = next_batch_,
                            .random = {{"noise", noise_rng_.state()}, {"dropout", dropout_rng_.state()}},
                            .optimizer = optimizer_->state()};
-  save_checkpoint(folder_.checkpoint(global_step_), *unet_, plan_.unet_config, ema_.get(), state, saved_options(options_),
-                  position_data(plan_, options_));
+  unnoise::save_checkpoint(folder_.checkpoint(global_step_), *unet_, plan_.unet_config, ema_.get(), state,
+                           saved_options(options_), position_data(plan_, options_));
+  saved_at_ = global_step_;
+  if (options_.checkpoints_total_limit) folder_.prune_checkpoints(*options_.checkpoints_total_limit);
 }
 
 void Trainer::write_plot() const {
-  if (losses_.size() < 2) return;
-  std::vector<double> steps, values;
+  if (losses_.empty()) return;
+  Curve curve{.name = "loss", .x = {}, .y = {}, .smoothing = 0.9};
   for (const auto& [step, loss] : losses_) {
-    steps.push_back(static_cast<double>(step));
-    values.push_back(loss);
+    curve.x.push_back(static_cast<double>(step));
+    curve.y.push_back(loss);
   }
-  write_file_atomic(folder_.plot_file(), loss_plot_svg(steps, values));
+  const LinePlot plot{.title = folder_.path().filename().string(), .x_label = "step", .y_label = "loss", .curves = {curve},
+                      .log_y = true};
+  write_file_atomic(folder_.plot_file(), to_svg(plot));
 }
 
 }  // namespace unnoise

@@ -36,13 +36,12 @@ class Trainer {
     int64_t images = 0;
   };
 
-  void resume(const fs::path& checkpoint);
   Update update();
   void log_update(const Update& update);
   void finish_epoch(std::stop_token stop);
   void draw_samples(int64_t epoch, std::stop_token stop);
   void save_model();
-  void save_checkpoint_now();
+  void save_checkpoint();
   void write_plot() const;
   void report_progress(const Update& update);
   int64_t epoch() const { return plan_.accumulation.epoch(next_batch_); }
@@ -64,6 +63,7 @@ class Trainer {
 
   int64_t global_step_ = 0;
   int64_t next_batch_ = 0;        ///< micro-batches, numbered across epochs
+  int64_t saved_at_ = -1;         ///< step of the last checkpoint that this process wrote
   int64_t epoch_in_progress_ = 0;
   double epoch_loss_sum_ = 0;
   int64_t epoch_updates_ = 0;

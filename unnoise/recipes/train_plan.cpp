@@ -1,0 +1,222 @@
+#include "unnoise/recipes/train_plan.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "unnoise/core/error.h"
+#include "unnoise/io/model_folder.h"
+#include "unnoise/recipes/machine.h"
+
+namespace unnoise {
+namespace {
+
+/// A word of an option as the enum that means it; the error names the flag and the choices.
+template <NamedEnum E>
+E word(std::string_view flag, const std::string& text) {
+  return fields_detail::Value<E>::from_json(flag, text);
+}
+
+void check_at_least(std::string_view flag, double value, double least) {
+  if (!(value >= least)) throw usage_error(fmt::format("{}: expected at least {}, found {}", flag, least, value));
+}
+
+void check_numbers(const TrainOptions& o) {
+  const auto positive = [](std::string_view flag, int64_t value) { check_at_least(flag, static_cast<double>(value), 1); };
+  const auto not_negative = [](std::string_view flag, double value) { check_at_least(flag, value, 0); };
+  positive("--train-batch-size", o.train_batch_size);
+  positive("--eval-batch-size", o.eval_batch_size);
+  positive("--num-epochs", o.num_epochs);
+  positive("--gradient-accumulation-steps", o.gradient_accumulation_steps);
+  positive("--ddpm-num-inference-steps", o.ddpm_num_inference_steps);
+  if (o.resolution) positive("--resolution", *o.resolution);
+  if (o.max_train_steps) positive("--max-train-steps", *o.max_train_steps);
+  if (o.ddpm_num_steps) positive("--ddpm-num-steps", *o.ddpm_num_steps);
+  if (o.checkpoints_total_limit) positive("--checkpoints-total-limit", *o.checkpoints_total_limit);
+  not_negative("--seed", static_cast<double>(o.seed));
+  not_negative("--lr-warmup-steps", static_cast<double>(o.lr_warmup_steps));
+  not_negative("--save-images-epochs", static_cast<double>(o.save_images_epochs));
+  not_negative("--save-model-epochs", static_cast<double>(o.save_model_epochs));
+  not_negative("--checkpointing-steps", static_cast<double>(o.checkpointing_steps));
+  not_negative("--dataloader-num-workers", static_cast<double>(o.dataloader_num_workers));
+  not_negative("--learning-rate", o.learning_rate);
+  not_negative("--max-grad-norm", o.max_grad_norm);
+  if (o.snr_gamma && !(*o.snr_gamma > 0)) throw usage_error(fmt::format("--snr-gamma: expected above 0, found {}", *o.snr_gamma));
+}
+
+/// Options that are there so that a script's command line works, and cannot do what they say.
+void check_not_yet(const TrainOptions& o) {
+  if (o.push_to_hub || o.hub_token || o.hub_model_id || o.hub_private_repo)
+    throw usage_error("--push-to-hub and the other --hub-... options: not yet",
+                      "Train without them and upload the output folder with the hub's own tools; it is a diffusers pipeline.");
+  if (o.logger == RunLogger::wandb)
+    throw usage_error("--logger wandb: not yet", "Use --logger tensorboard; log.jsonl in the run folder has the same numbers.");
+  if (o.dataset_config_name)
+    throw usage_error("--dataset-config-name: hub data sets cannot be fetched yet", "Give a local folder with --train-data-dir.");
+  if (o.local_rank > 0)
+    throw usage_error(fmt::format("--local-rank {}: one process trains here", o.local_rank), "Start the program once, without a launcher.");
+}
+
+std::string data_source(const TrainOptions& o) {
+  if (o.dataset_name) return *o.dataset_name;
+  if (o.train_data_dir) return *o.train_data_dir;
+  throw usage_error("no data: neither --train-data-dir nor --dataset-name was given",
+                    "Give a folder of pictures: --train-data-dir my_pictures, or a built-in set: --dataset-name fashion-mnist.");
+}
+
+/// The network's configuration: pretrained folder, preset, or config.json. Keys that UNet2DOptions does not know stay in `config`.
+void choose_network(const TrainOptions& o, TrainPlan& plan) {
+  Json config = Json::object();
+  const std::string source = o.model_config_name_or_path.value_or("script");
+  if (o.pretrained) {
+    if (o.model_config_name_or_path)
+      throw usage_error("--pretrained and --model-config-name-or-path exclude each other",
+                        "--pretrained brings its own network; leave the other one out.");
+    config = load_component_config(*o.pretrained, "unet");
+    plan.unet = unet2d_options(config);
+    plan.pretrained = o.pretrained;
+  } else if (const auto presets = unet2d_preset_names(); std::find(presets.begin(), presets.end(), source) != presets.end()) {
+    plan.unet = unet2d_preset(source);
+  } else {
+    const fs::path path = source;
+    if (!fs::exists(path)) {
+      const std::string near = nearest_name(source, presets);
+      throw usage_error(fmt::format("--model-config-name-or-path: \"{}\" is neither a file, a folder, nor one of {}", source,
+                                    fmt::join(presets, ", ")),
+                        near.empty() ? "" : fmt::format("Did you mean \"{}\"?", near));
+    }
+    config = fs::is_directory(path) ? load_component_config(path, "unet") : read_json(path);
+    plan.unet = unet2d_options(config);
+  }
+  if (o.dropout) plan.unet.dropout = *o.dropout;
+  check_unet2d_options(plan.unet);
+  plan.unet_config = std::move(config);
+}
+
+/// rgb or grey, from the option or the network; a preset follows the option.
+void choose_pictures(const TrainOptions& o, TrainPlan& plan) {
+  const bool preset = plan.unet_config.empty();
+  if (o.image_mode) {
+    plan.loader.mode = word<ImageMode>("--image-mode", *o.image_mode);
+    const int64_t channels = plan.loader.mode == ImageMode::grey ? 1 : 3;
+    if (preset) plan.unet.in_channels = plan.unet.out_channels = channels;
+  } else {
+    plan.loader.mode = plan.unet.in_channels == 1 ? ImageMode::grey : ImageMode::rgb;
+  }
+  const int64_t channels = plan.loader.mode == ImageMode::grey ? 1 : 3;
+  if (plan.unet.in_channels != channels || plan.unet.out_channels != channels)
+    throw usage_error(fmt::format("the network has {} input and {} output channels, the pictures have {} ({})", plan.unet.in_channels,
+                                  plan.unet.out_channels, channels, enum_name(plan.loader.mode)),
+                      "Choose --image-mode grey for 1 channel, rgb for 3, or another network.");
+
+  const int64_t size = o.resolution.value_or(plan.unet.sample_size ? plan.unet.sample_size->height : 64);
+  const int64_t multiple = plan.unet.size_multiple();
+  if (size % multiple != 0)
+    throw usage_error(fmt::format("--resolution {}: this network halves the picture {} times, so its size must be a multiple of {}",
+                                  size, plan.unet.block_out_channels.size() - 1, multiple),
+                      fmt::format("Use --resolution {} or {}.", std::max(multiple, size / multiple * multiple),
+                                  (size / multiple + 1) * multiple));
+  plan.unet.sample_size = SampleSize{size, size};
+  plan.loader.resolution = size;
+  plan.loader.center_crop = o.center_crop;
+  plan.loader.random_flip = o.random_flip;
+  plan.loader.preserve_input_precision = o.preserve_input_precision;
+  plan.loader.batch_size = o.train_batch_size;
+  plan.loader.num_workers = o.dataloader_num_workers;
+  plan.loader.seed = static_cast<uint64_t>(o.seed);
+  plan.loader.strict = o.strict;
+}
+
+/// The scheduler saved with the model: DDPM with the options' schedule, or the pretrained model's with what the options change.
+void choose_schedule(const TrainOptions& o, TrainPlan& plan) {
+  Json config = Json::object();
+  if (plan.pretrained) config = load_component_config(*plan.pretrained, "scheduler", "scheduler_config.json");
+  if (o.ddpm_num_steps) config["num_train_timesteps"] = *o.ddpm_num_steps;
+  if (o.ddpm_beta_schedule) config["beta_schedule"] = *o.ddpm_beta_schedule;
+  if (o.prediction_type) config["prediction_type"] = *o.prediction_type;
+  plan.scheduler = make_scheduler("ddpm", config);
+  plan.objective.prediction_type = plan.scheduler->prediction_type;
+  plan.objective.loss = word<LossType>("--loss", o.loss);
+  plan.objective.snr_gamma = o.snr_gamma;
+
+  const int64_t T = plan.scheduler->noise.num_train_timesteps();
+  if (o.ddpm_num_inference_steps > T)
+    throw usage_error(fmt::format("--ddpm-num-inference-steps {}: there are only {} training steps", o.ddpm_num_inference_steps, T),
+                      fmt::format("Use at most {}.", T));
+  make_scheduler(o.eval_scheduler, *plan.scheduler);  // an unknown name fails now, not after the first epoch
+}
+
+void choose_optimization(const TrainOptions& o, TrainPlan& plan, const Observer& observer) {
+  plan.optimizer = {.type = word<OptimizerType>("--optimizer", o.optimizer), .learning_rate = o.learning_rate,
+                    .beta1 = o.adam_beta1, .beta2 = o.adam_beta2, .epsilon = o.adam_epsilon,
+                    .weight_decay = o.adam_weight_decay, .momentum = o.adam_beta1};
+  if (o.use_ema)
+    plan.ema = EmaOptions{.decay = o.ema_max_decay, .use_ema_warmup = true, .inv_gamma = o.ema_inv_gamma, .power = o.ema_power};
+  plan.max_grad_norm = o.max_grad_norm;
+  plan.precision = word<Precision>("--mixed-precision", std::string(enum_name(o.mixed_precision)));
+  check_precision(plan.precision);
+
+  plan.accumulation = AccumulationPlan(plan.dataset->size(), o.train_batch_size, o.gradient_accumulation_steps);
+  const int64_t per_epoch = plan.accumulation.updates_per_epoch();
+  plan.total_updates = o.max_train_steps.value_or(per_epoch * o.num_epochs);
+  plan.num_epochs = (plan.total_updates + per_epoch - 1) / per_epoch;
+  const auto type = word<LrScheduleType>("--lr-scheduler", o.lr_scheduler);
+  plan.lr_schedule.emplace(LrScheduleOptions{.type = type, .warmup_steps = o.lr_warmup_steps, .total_steps = plan.total_updates,
+                                             .learning_rate = o.learning_rate, .step_rules = o.lr_step_rules.value_or("")});
+  const bool warms_up = type != LrScheduleType::constant && type != LrScheduleType::piecewise_constant;
+  if (warms_up && o.lr_warmup_steps >= plan.total_updates)
+    observer.warn(fmt::format("--lr-warmup-steps {}: the run has only {} steps, so the learning rate never reaches {}",
+                              o.lr_warmup_steps, plan.total_updates, o.learning_rate));
+}
+
+void check_labels(TrainPlan& plan) {
+  if (!plan.unet.num_class_embeds) return;
+  plan.with_labels = true;
+  if (!plan.dataset->label(0))
+    throw usage_error("the network is conditioned on classes (num_class_embeds), but the pictures have no labels",
+                      "Put the pictures of each class into a folder of its own, or give a metadata.csv with a label column.");
+  int64_t largest = 0;
+  for (int64_t i = 0; i < plan.dataset->size(); ++i) largest = std::max(largest, *plan.dataset->label(i));
+  if (largest >= *plan.unet.num_class_embeds)
+    throw usage_error(fmt::format("the pictures have labels up to {}, the network has {} classes (num_class_embeds)", largest,
+                                  *plan.unet.num_class_embeds));
+}
+
+}  // namespace
+
+TrainPlan plan_training(const TrainOptions& options, const Observer& observer) {
+  check_numbers(options);
+  check_not_yet(options);
+  const std::string source = data_source(options);
+  TrainPlan plan;
+  plan.device = find_device(options.device);
+  choose_network(options, plan);
+  choose_pictures(options, plan);
+  choose_schedule(options, plan);
+  plan.dataset = open_dataset({.path_or_name = source, .strict = options.strict}, observer);
+  choose_optimization(options, plan, observer);
+  check_labels(plan);
+  Json known = unet2d_config(plan.unet);
+  plan.unet_config.update(known);
+  return plan;
+}
+
+std::string describe_plan(const TrainPlan& plan, const TrainOptions& options, int64_t num_parameters) {
+  const auto& a = plan.accumulation;
+  const double copies = 2.0 + (plan.optimizer.type == OptimizerType::sgd ? 1.0 : 2.0) + (plan.ema ? 1.0 : 0.0);
+  std::string text;
+  text += fmt::format("data     {} pictures, {}x{} {}\n", human_count(plan.dataset->size()), plan.loader.resolution,
+                      plan.loader.resolution, enum_name(plan.loader.mode));
+  text += fmt::format("network  UNet2DModel, {} parameters{}\n", human_count(num_parameters),
+                      plan.pretrained ? fmt::format(", from {}", *plan.pretrained) : "");
+  text += fmt::format("plan     {} epochs x {} steps of {} pictures{} = {} steps\n", human_count(plan.num_epochs),
+                      human_count(a.updates_per_epoch()), options.train_batch_size,
+                      options.gradient_accumulation_steps > 1 ? fmt::format(" x {}", options.gradient_accumulation_steps) : "",
+                      human_count(plan.total_updates));
+  text += fmt::format("memory   {} for weights, gradients and optimizer{}, and activations on top",
+                      human_bytes(copies * 4.0 * static_cast<double>(num_parameters)), plan.ema ? " and average" : "");
+  return text;
+}
+
+}  // namespace unnoise
