@@ -1,0 +1,12 @@
+// One function a subcommand, each in the file of its name. A new subcommand is a file, a line here and a row in main.cpp.
+#pragma once
+
+#include "apps/cli/command.h"
+
+namespace unnoise::cli {
+
+Command train_command();
+Command sample_command();
+Command info_command();
+
+}  // namespace unnoise::cli

@@ -1,0 +1,15 @@
+// The help texts.
+#pragma once
+
+#include <string>
+
+#include "apps/cli/command.h"
+
+namespace unnoise::cli {
+
+/// What `unnoise --help` prints.
+std::string program_help(Commands commands);
+/// What `unnoise COMMAND --help` prints.
+std::string command_help(const Command& command);
+
+}  // namespace unnoise::cli

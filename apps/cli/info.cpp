@@ -1,0 +1,35 @@
+// unnoise info
+#include "unnoise/recipes/info.h"
+
+#include "apps/cli/arguments.h"
+#include "apps/cli/commands.h"
+#include "apps/cli/program.h"
+
+namespace unnoise::cli {
+namespace {
+
+int run(Arguments arguments) {
+  print(info(parse_options<InfoOptions>("info", arguments)));
+  return kDone;
+}
+
+}  // namespace
+
+Command info_command() {
+  return {
+      "info",
+      "look inside a model: network, size, cost, scheduler",
+      "--model DIR [options]",
+      "Prints the network's tree with parameters and output shapes, totals, multiply-adds, the scheduler and the licence.",
+      {
+          {"A trained model:", "unnoise info --model my-model"},
+          {"What a network of the course costs at another size:", "unnoise info --model butterflies --height 64 --width 64"},
+          {"For scripts:", "unnoise info --model my-model --json"},
+      },
+      shown_options<InfoOptions>(),
+      {},
+      run,
+  };
+}
+
+}  // namespace unnoise::cli

@@ -1,0 +1,42 @@
+// unnoise sample
+#include "unnoise/recipes/sample.h"
+
+#include "apps/cli/arguments.h"
+#include "apps/cli/commands.h"
+#include "apps/cli/job_console.h"
+#include "apps/cli/program.h"
+
+namespace unnoise::cli {
+namespace {
+
+int run(Arguments arguments) {
+  const auto options = parse_options<SampleOptions>("sample", arguments);
+  JobConsole console;
+  const SampleResult result = sample(options, console.observer(), console.stop());
+  console.finish();
+  for (const auto& file : result.files) print(file + "\n");
+  return result.status == JobStatus::interrupted ? kInterrupted : kDone;
+}
+
+}  // namespace
+
+Command sample_command() {
+  return {
+      "sample",
+      "draw pictures with a trained model",
+      "--model DIR [options]",
+      "Draws from noise, step by step, and writes a PNG a picture; the names of all files written are printed, one a line. The "
+      "same seed gives the picture that diffusers gives with a CPU generator of that seed.",
+      {
+          {"16 pictures and one sheet with all of them:", "unnoise sample --model my-model --num-images 16 --grid grid.png"},
+          {"Faster, with 50 steps of DDIM:", "unnoise sample --model my-model --scheduler ddim --num-inference-steps 50"},
+          {"Three pictures that keep their seed whatever the batch:", "unnoise sample --model my-model --num-images 3 --seeds 7,8,9"},
+          {"The picture emerging from noise, as an animation:", "unnoise sample --model my-model --gif emerging.gif"},
+      },
+      shown_options<SampleOptions>(),
+      {},
+      run,
+  };
+}
+
+}  // namespace unnoise::cli

@@ -1,0 +1,124 @@
+"""The built program: help, flags and errors that need no model."""
+import json
+import os
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+BUILD = pathlib.Path(os.environ.get("UNNOISE_BUILD", pathlib.Path(__file__).resolve().parents[2] / "build"))
+ENVIRONMENT = {"PATH": f"{BUILD}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8", "COLUMNS": "100"}
+COMMANDS = ["train", "sample", "info", "completion", "help"]
+# The 45 options of diffusers 0.42.1's train_unconditional.py, with its defaults; None = none, False = a switch.
+SCRIPT_OPTIONS = {
+    "dataset_name": None, "dataset_config_name": None, "model_config_name_or_path": None, "train_data_dir": None,
+    "output_dir": "ddpm-model-64", "overwrite_output_dir": False, "cache_dir": None, "resolution": "64", "center_crop": False,
+    "random_flip": False, "train_batch_size": "16", "eval_batch_size": "16", "dataloader_num_workers": "0",
+    "num_epochs": "100", "save_images_epochs": "10", "save_model_epochs": "10", "gradient_accumulation_steps": "1",
+    "learning_rate": "0.0001", "lr_scheduler": "cosine", "lr_warmup_steps": "500", "adam_beta1": "0.95",
+    "adam_beta2": "0.999", "adam_weight_decay": "1e-06", "adam_epsilon": "1e-08", "use_ema": False, "ema_inv_gamma": "1.0",
+    "ema_power": "0.75", "ema_max_decay": "0.9999", "push_to_hub": False, "hub_token": None, "hub_model_id": None,
+    "hub_private_repo": False, "logger": "tensorboard", "logging_dir": "logs", "local_rank": "-1", "mixed_precision": "no",
+    "prediction_type": "epsilon", "ddpm_num_steps": "1000", "ddpm_num_inference_steps": "1000",
+    "ddpm_beta_schedule": "linear", "checkpointing_steps": "500", "checkpoints_total_limit": None,
+    "resume_from_checkpoint": None, "enable_xformers_memory_efficient_attention": False, "preserve_input_precision": False,
+}
+
+
+def run(*args, **kwargs):
+    return subprocess.run(["unnoise", *args], capture_output=True, text=True, env=ENVIRONMENT, **kwargs)
+
+
+def test_help_teaches_by_example():
+    for args in ([], ["--help"], ["-h"], ["help"]):
+        done = run(*args)
+        assert done.returncode == 0 and done.stderr == ""
+        assert all(f"\n  {name} " in done.stdout for name in COMMANDS)
+        assert "unnoise train --train-data-dir" in done.stdout and "unnoise sample --model" in done.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_explains_itself(command):
+    done = run(command, "--help")
+    assert done.returncode == 0
+    assert done.stdout == run("help", command).stdout
+    assert done.stdout.startswith(f"unnoise {command}: ")
+    assert max(map(len, done.stdout.splitlines())) <= 100
+    examples = done.stdout.split("Examples\n")[1]
+    assert 1 <= len(re.findall(r"^    \S", examples, re.M)) <= 4
+
+
+def test_every_flag_of_every_example_exists():
+    for text in [run().stdout, *(run("help", command).stdout for command in COMMANDS)]:
+        for line in re.sub(r" \\\n *", " ", text).splitlines():
+            words = line.split()
+            if not line.startswith("    ") or words[0] != "unnoise" or len(words) < 3 or words[1] not in COMMANDS:
+                continue
+            known = run("completion", "bash").stdout
+            for flag in filter(lambda w: w.startswith("--"), words[2:]):
+                assert re.search(rf"[ |\"]{flag}[ |)\"]", known), (line, flag)
+
+
+def test_train_takes_the_options_of_the_script():
+    assert len(SCRIPT_OPTIONS) == 45
+    # Join each option with its explanation, which may stand on following lines.
+    text = re.sub(r"\n {10,}", " ", run("train", "--help").stdout)
+    rows = {m[1]: m[0] for m in re.finditer(r"^  --([a-z0-9-]+).*$", text, re.M)}
+    for name, default in SCRIPT_OPTIONS.items():
+        row = rows[name.replace("_", "-")]
+        found = re.search(r"\(default: ([^)]*)\)", row)
+        assert (found[1] if found else None) == (default or None), row
+        takes_value = re.match(r"  --[a-z0-9-]+ (INT|NUMBER|TEXT|NAME)", row) is not None
+        assert takes_value == (default is not False), row
+
+
+def test_version():
+    assert re.fullmatch(r"unnoise \d+\.\d+\.\d+\n", run("--version").stdout)
+
+
+@pytest.mark.parametrize("args,error,hint", [
+    (["trian"], 'unknown command "trian"', 'Did you mean "unnoise train"?'),
+    (["frobnicate"], 'unknown command "frobnicate"', '"unnoise help" lists the commands.'),
+    (["help", "smaple"], 'unknown command "smaple"', 'Did you mean "unnoise sample"?'),
+    (["train", "--train_batchsize", "3"], 'unknown flag "--train_batchsize"', "Did you mean --train-batch-size?"),
+    (["train", "--resolution", "big"], '--resolution: expected a whole number, found "big"', "--resolution INT"),
+    (["train", "--mixed_precision", "bf61"], '--mixed-precision: "bf61" is not one of no, fp16, bf16', 'Did you mean "bf16"?'),
+    (["train", "--learning-rate"], "--learning-rate: a value is missing", "--learning-rate NUMBER"),
+    (["sample", "pictures"], 'unexpected word "pictures"', "Options start with two dashes."),
+    (["sample", "--num-image", "3"], 'unknown flag "--num-image"', "Did you mean --num-images?"),
+    (["--model", "x"], 'expected a command before "--model"', "unnoise COMMAND [options]"),
+    (["completion", "fish"], "completion: expected bash or zsh", "unnoise completion bash"),
+])
+def test_wrong_usage_is_explained(args, error, hint):
+    done = run(*args)
+    assert done.returncode == 2 and done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert lines[0] == f"error: {error}"
+    assert lines[1].startswith(f"hint: {hint}")
+
+
+def test_an_options_file_is_checked(tmp_path):
+    path = tmp_path / "options.json"
+    path.write_text(json.dumps({"num_epoch": 3}))
+    done = run("train", "--options", str(path))
+    assert done.returncode == 2
+    assert f'"{path}": unknown key "num_epoch"' in done.stderr and 'Did you mean "num_epochs"?' in done.stderr
+    path.write_text("{")
+    assert run("train", "--options", str(path)).returncode == 3
+    missing = run("train", "--options", str(tmp_path / "none.json"))
+    assert missing.returncode == 3 and "none.json" in missing.stderr
+
+
+def test_bash_completion_is_a_complete_script(tmp_path):
+    done = subprocess.run(["bash", "-c", 'eval "$(unnoise completion bash)" && complete -p unnoise'], capture_output=True,
+                          text=True, env=ENVIRONMENT)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "complete -F _unnoise unnoise\n", "")
+
+
+def test_no_model_is_an_error_that_names_the_folder(tmp_path):
+    for command in ("sample", "info"):
+        done = run(command, "--model", str(tmp_path / "nowhere"), cwd=tmp_path)
+        assert done.returncode in (2, 3), done.stderr
+        assert "nowhere" in done.stderr
+    assert list(tmp_path.iterdir()) == []
