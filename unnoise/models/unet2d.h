@@ -37,6 +37,7 @@ class UNet2D final : public Module {
   std::string describe() const override { return "UNet2DModel"; }
 
  private:
+  void build_embeddings(Rng* init);
   void build_blocks(Rng* init);
   void check_input(const Tensor& x, const Tensor& timesteps, const Tensor& class_labels) const;
   Tensor project(const Tensor& timesteps, const char* what) const;
@@ -52,8 +53,8 @@ class UNet2D final : public Module {
   ModuleList<DownBlock> down_blocks_;
   std::optional<UNetMidBlock2D> mid_block_;
   ModuleList<UpBlock> up_blocks_;
-  GroupNorm conv_norm_out_;
-  Conv2d conv_out_;
+  std::optional<GroupNorm> conv_norm_out_;
+  std::optional<Conv2d> conv_out_;
 };
 
 /// Networks of the course and the papers: "butterflies", "mnist", "cifar10", "script".

@@ -1,5 +1,6 @@
 #include "unnoise/nn/attention.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <fmt/format.h>
 

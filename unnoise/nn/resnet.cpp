@@ -1,5 +1,6 @@
 #include "unnoise/nn/resnet.h"
 
+#include <ATen/TensorOperators.h>
 #include <fmt/format.h>
 
 #include "unnoise/nn/trace.h"
