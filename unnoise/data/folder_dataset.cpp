@@ -1,0 +1,286 @@
+#include "unnoise/data/folder_dataset.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <limits>
+#include <map>
+#include <thread>
+#include <utility>
+
+#include "unnoise/core/error.h"
+#include "unnoise/data/imagefolder_rule.h"
+#include "unnoise/data/metadata.h"
+#include "unnoise/data/picture_header.h"
+
+namespace unnoise {
+namespace {
+
+constexpr std::string_view kLookedFor = "PNG, JPEG and WebP pictures (.png, .jpg, .jpeg, .webp)";
+
+struct Entry {
+  std::string path;  // below the root, or absolute when metadata says so
+  std::optional<int64_t> label;
+  Json columns;
+};
+
+class FolderDataset final : public Dataset {
+ public:
+  FolderDataset(fs::path root, std::vector<Entry> entries, std::vector<std::string> label_names)
+      : root_(std::move(root)), entries_(std::move(entries)), label_names_(std::move(label_names)) {}
+
+  int64_t size() const override { return static_cast<int64_t>(entries_.size()); }
+  std::string name(int64_t i) const override { return entries_.at(i).path; }
+  std::optional<int64_t> label(int64_t i) const override { return entries_.at(i).label; }
+  std::vector<std::string> label_names() const override { return label_names_; }
+  Json columns(int64_t i) const override { return entries_.at(i).columns; }
+
+  DecodedImage read(int64_t i) const override { return read_image(root_ / entries_.at(i).path); }
+
+ private:
+  fs::path root_;
+  std::vector<Entry> entries_;
+  std::vector<std::string> label_names_;
+};
+
+/// What will not be used, with the reason, in a deterministic order.
+struct Skipped {
+  std::string path;
+  std::string reason;
+};
+
+/// One line: how many, and the first names.
+std::string describe(const std::vector<Skipped>& skipped, std::string_view what) {
+  constexpr size_t kNamed = 10;
+  std::vector<std::string> names;
+  for (size_t i = 0; i < std::min(skipped.size(), kNamed); ++i)
+    names.push_back(fmt::format("\"{}\" {}", skipped[i].path, skipped[i].reason));
+  if (skipped.size() > kNamed) names.push_back(fmt::format("and {} more", skipped.size() - kNamed));
+  return fmt::format("{} {} {}: {}", skipped.size(), skipped.size() == 1 ? "file" : "files", what,
+                     fmt::join(names, ", "));
+}
+
+/// Picture formats that the rule counts and we cannot read yet, and files that are never worth a word.
+bool is_other_picture(const fs::path& path) {
+  constexpr std::array kExtensions = {".bmp",  ".gif", ".tif", ".tiff", ".apng",
+                                      ".jfif", ".ppm", ".pgm", ".tga",  ".ico"};
+  std::string extension = path.extension().string();
+  for (char& c : extension) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return std::find(kExtensions.begin(), kExtensions.end(), extension) != kExtensions.end();
+}
+bool is_expected_extra(const fs::path& path) {
+  constexpr std::array kNames = {"README.md",         "config.json", "dataset_info.json", "dataset_infos.json",
+                                 "dataset_dict.json", "Thumbs.db",   "desktop.ini"};
+  const std::string name = path.filename().string();
+  return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
+}
+
+/// The folder's files, by what they are.
+struct Contents {
+  std::vector<std::string> pictures_and_metadata;
+  std::vector<Skipped> others;
+  size_t num_pictures = 0;
+};
+
+Contents sort_out(const fs::path& root) {
+  Contents contents;
+  for (auto& path : list_visible_files(root)) {
+    if (is_image_name(path) || is_other_picture(path)) {
+      ++contents.num_pictures;
+      contents.pictures_and_metadata.push_back(std::move(path));
+    } else if (is_metadata_name(path)) {
+      contents.pictures_and_metadata.push_back(std::move(path));
+    } else if (!is_expected_extra(path)) {
+      contents.others.push_back({std::move(path), "is no picture"});
+    }
+  }
+  return contents;
+}
+
+Error no_pictures(const fs::path& root, const Contents& contents) {
+  const std::string found = contents.others.empty() ? "nothing"
+                                                    : fmt::format("{} other files, e.g. \"{}\"", contents.others.size(),
+                                                                  contents.others[0].path);
+  return data_error(fmt::format("\"{}\" holds no pictures: looked for {} in it and in all folders below, found {}",
+                                root.string(), kLookedFor, found),
+                    "Give the folder that holds your training pictures.");
+}
+
+/// The metadata's `label` column as classes. Numbers count themselves; words are numbered in sorted order.
+std::vector<std::string> assign_labels(std::vector<Entry>& entries, const std::string& where) {
+  const auto is_labelled = [](const Entry& e) { return e.columns.contains("label") && !e.columns["label"].is_null(); };
+  if (std::none_of(entries.begin(), entries.end(), is_labelled)) return {};
+  std::map<std::string, int64_t> classes;
+  bool all_numbers = true;
+  for (const auto& entry : entries) {
+    if (!is_labelled(entry)) throw data_error(fmt::format("{}: \"{}\" has no label, others have", where, entry.path));
+    const Json& label = entry.columns["label"];
+    if (!label.is_string() && !label.is_number_unsigned())
+      throw data_error(fmt::format("{}: label of \"{}\": expected a whole number from 0 or a word, found {}", where,
+                                   entry.path, label.dump()));
+    const std::string text = label.is_string() ? label.get<std::string>() : label.dump();
+    all_numbers =
+        all_numbers && !text.empty() && text.size() < 10 && text.find_first_not_of("0123456789") == std::string::npos;
+    classes.emplace(text, 0);
+  }
+  std::vector<std::string> names;
+  for (auto& [name, number] : classes) {
+    number = all_numbers ? std::stoll(name) : static_cast<int64_t>(names.size());
+    names.push_back(name);
+  }
+  for (auto& entry : entries) {
+    const Json& label = entry.columns["label"];
+    entry.label = classes.at(label.is_string() ? label.get<std::string>() : label.dump());
+  }
+  return all_numbers ? std::vector<std::string>{} : names;
+}
+
+/// The rows of all metadata files of the split.
+std::vector<Entry> entries_from_metadata(const fs::path& root, const std::vector<std::string>& metadata_files) {
+  std::vector<Entry> entries;
+  for (const auto& file : metadata_files) {
+    if (fs::path(file).extension() != fs::path(metadata_files[0]).extension())
+      throw data_error(fmt::format("\"{}\": metadata files of different kinds, \"{}\" and \"{}\"", root.string(),
+                                   metadata_files[0], file),
+                       "Keep one kind.");
+    for (auto& row : read_metadata(root / file)) {
+      const auto path = (fs::path(file).parent_path() / row.file_name).lexically_normal();
+      entries.push_back({path.generic_string(), std::nullopt, std::move(row.columns)});
+    }
+  }
+  return entries;
+}
+
+std::vector<Entry> entries_from_folders(const FolderSplits& splits, const std::string& split,
+                                        std::vector<std::string>& classes) {
+  if (auto found = folder_classes(splits, split)) classes = std::move(*found);
+  std::vector<Entry> entries;
+  for (const auto& path : *splits.find(split)) {
+    Entry entry{path, std::nullopt, Json::object()};
+    if (!classes.empty())
+      entry.label = std::lower_bound(classes.begin(), classes.end(), parent_folder(path)) - classes.begin();
+    entries.push_back(std::move(entry));
+  }
+  return entries;
+}
+
+/// Looks at all headers with a few threads; result i belongs to entry i. Progress comes from the calling thread.
+std::vector<std::string> find_problems(const fs::path& root, const std::vector<Entry>& entries,
+                                       const Observer& observer) {
+  std::vector<std::string> problems(entries.size());
+  std::atomic<size_t> next = 0, done = 0;
+  const auto probe_some = [&](bool reports) {
+    for (size_t i = next++; i < entries.size(); i = next++) {
+      const fs::path path = entries[i].path;
+      problems[i] = is_image_name(path) ? probe_picture_file(root / path).problem : "has a format that cannot be read";
+      const size_t count = ++done;
+      if (reports && count % 256 == 0)
+        observer.progress({.stage = "scan data",
+                           .done = static_cast<int64_t>(count),
+                           .total = static_cast<int64_t>(entries.size()),
+                           .detail = {}});
+    }
+  };
+  {
+    const size_t helpers = std::min<size_t>(std::thread::hardware_concurrency(), entries.size() / 256);
+    std::vector<std::jthread> threads;
+    for (size_t i = 1; i < helpers; ++i) threads.emplace_back(probe_some, false);
+    probe_some(true);
+  }
+  const auto total = static_cast<int64_t>(entries.size());
+  observer.progress({.stage = "scan data", .done = total, .total = total, .detail = {}});
+  return problems;
+}
+
+/// Takes the entries with a problem out.
+std::vector<Skipped> drop_broken(const fs::path& root, std::vector<Entry>& entries, const Observer& observer) {
+  const auto problems = find_problems(root, entries, observer);
+  std::vector<Skipped> broken;
+  std::vector<Entry> good;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    if (problems[i].empty())
+      good.push_back(std::move(entries[i]));
+    else
+      broken.push_back({entries[i].path, problems[i]});
+  }
+  entries = std::move(good);
+  return broken;
+}
+
+/// Warns of what is left out, or stops there.
+void report(const fs::path& root, const std::vector<Skipped>& skipped, bool strict, const Observer& observer) {
+  if (skipped.empty()) return;
+  if (strict)
+    throw data_error(fmt::format("\"{}\": {}", root.string(), describe(skipped, "cannot be used")),
+                     "Repair or remove them, or run without strict to skip them.");
+  observer.warn(fmt::format("\"{}\": {}", root.string(), describe(skipped, "skipped")));
+}
+
+void check_split(const fs::path& root, const FolderSplits& splits, const std::string& split) {
+  if (splits.find(split)) return;
+  std::vector<std::string> names;
+  for (const auto& [name, files] : splits.splits) names.push_back(name);
+  throw data_error(
+      fmt::format("\"{}\" has no split \"{}\", only: {}", root.string(), split, fmt::join(names, ", ")),
+      splits.rule == SplitRule::folders
+          ? "A folder whose name holds train, val, dev, test or eval as a word marks a split. Rename it if it is "
+            "a class, or ask for the split by name."
+          : "Put its pictures into a folder of that name.");
+}
+
+/// Pictures of the split that no row of its metadata names.
+std::vector<Skipped> without_row(const std::vector<std::string>& files, const std::vector<Entry>& entries) {
+  std::vector<std::string> named;
+  for (const auto& entry : entries) named.push_back(entry.path);
+  std::sort(named.begin(), named.end());
+  std::vector<Skipped> missing;
+  for (const auto& file : files)
+    if (!std::binary_search(named.begin(), named.end(), file)) missing.push_back({file, "has no row in the metadata"});
+  return missing;
+}
+
+}  // namespace
+
+std::shared_ptr<const Dataset> open_folder(const fs::path& root, const std::string& split, bool strict,
+                                           const Observer& observer) {
+  Contents contents = sort_out(root);
+  if (contents.num_pictures == 0) throw no_pictures(root, contents);
+  FolderSplits splits = split_files(contents.pictures_and_metadata, split);
+  check_split(root, splits, split);
+
+  std::vector<std::string> metadata_files;
+  for (auto& [name, files] : splits.splits) {
+    const auto pictures_end =
+        std::stable_partition(files.begin(), files.end(), [](auto& f) { return !is_metadata_name(f); });
+    if (name == split) metadata_files.assign(pictures_end, files.end());
+    files.erase(pictures_end, files.end());
+  }
+
+  std::vector<Entry> entries;
+  std::vector<std::string> classes;
+  if (metadata_files.empty()) {
+    entries = entries_from_folders(splits, split, classes);
+  } else {
+    entries = entries_from_metadata(root, metadata_files);
+    classes = assign_labels(entries, (root / metadata_files[0]).string());
+    auto missing = without_row(*splits.find(split), entries);
+    contents.others.insert(contents.others.end(), missing.begin(), missing.end());
+  }
+  report(root, contents.others, strict, observer);
+  if (const size_t used = splits.find(split)->size(); metadata_files.empty() && used < contents.num_pictures)
+    observer.info(
+        fmt::format("\"{}\": split \"{}\" has {} of {} pictures", root.string(), split, used, contents.num_pictures));
+
+  const auto broken = drop_broken(root, entries, observer);
+  if (entries.empty())
+    throw data_error(fmt::format("\"{}\": none of its {} pictures can be read ({}): {}", root.string(), broken.size(),
+                                 kLookedFor, describe(broken, "tried")),
+                     "Give the folder that holds your training pictures.");
+  report(root, broken, strict, observer);
+  return std::make_shared<FolderDataset>(root, std::move(entries), std::move(classes));
+}
+
+}  // namespace unnoise
