@@ -1,0 +1,177 @@
+#include "unnoise/training/train_step.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/conv2d.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/silu.h>
+#include <ATen/ops/zeros_like.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "unnoise/training/accumulation.h"
+
+namespace unnoise {
+namespace {
+
+/// Two convolutions with the timestep added between them.
+struct TinyNetwork {
+  StateDict parameters;
+
+  explicit TinyNetwork(uint64_t seed) {
+    Rng rng(seed);
+    for (const auto& [name, shape] : std::vector<std::pair<std::string, Shape>>{
+             {"in", {8, 3, 3, 3}}, {"time", {1, 8, 1, 1}}, {"out", {3, 8, 3, 3}}})
+      parameters.emplace_back(name, (rng.normal(shape) * 0.2).set_requires_grad(true));
+  }
+  const Tensor& operator[](size_t i) const { return parameters[i].second; }
+  Tensor operator()(const Tensor& x, const Tensor& t, const Tensor&) const {
+    const Tensor time = (t.to(at::kFloat) / 1000.0).reshape({-1, 1, 1, 1}) * (*this)[1];
+    return at::conv2d(at::silu(at::conv2d(x, (*this)[0], {}, 1, 1) + time), (*this)[2], {}, 1, 1);
+  }
+  std::vector<Tensor> values() const {
+    std::vector<Tensor> out;
+    for (const auto& [name, p] : parameters) out.push_back(p.detach().clone());
+    return out;
+  }
+};
+
+Tensor pictures(int64_t n, uint64_t seed = 1) { return Rng(seed).uniform({n, 3, 8, 8}) * 2.0 - 1.0; }
+
+bool same(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
+  for (size_t i = 0; i < a.size(); ++i)
+    if (!a[i].equal(b[i])) return false;
+  return a.size() == b.size();
+}
+
+TEST(DrawNoise, DrawsTheNoiseThenTheTimesteps) {
+  Rng rng(4), twin(4);
+  const NoiseDraw draw = draw_noise(pictures(5), 1000, rng);
+  EXPECT_TRUE(draw.eps.equal(twin.normal({5, 3, 8, 8})));
+  EXPECT_TRUE(draw.t.equal(twin.integers(1000, 5)));
+}
+
+TEST(TrainStep, LearnsAFewPicturesByHeart) {
+  const TinyNetwork network(0);
+  const NoiseSchedule noise;
+  Optimizer optimizer(network.parameters, {.learning_rate = 1e-2});
+  const TrainParts parts{network, noise, {}, optimizer};
+  Rng rng(0);
+  double first = 0, last = 0;
+  for (int i = 0; i < 200; ++i) {
+    const double loss = train_step(parts, {.x0 = pictures(8)}, rng).loss;
+    if (i < 20) first += loss;
+    if (i >= 180) last += loss;
+  }
+  EXPECT_LT(last, 0.5 * first);
+}
+
+TEST(TrainStep, AccumulationEqualsTheLargeBatch) {
+  const NoiseSchedule noise;
+  const Tensor x0 = pictures(11);
+  Rng rng(2);
+  const NoiseDraw draw = draw_noise(x0, 1000, rng);
+  const auto train = [&](int64_t batch_size, int64_t accumulation) {
+    const TinyNetwork network(0);
+    Optimizer sgd(network.parameters,
+                  {.type = OptimizerType::sgd, .learning_rate = 1.0, .weight_decay = 0, .momentum = 0});
+    const TrainParts parts{network, noise, {}, sgd, nullptr, /*max_grad_norm=*/0};
+    const AccumulationPlan plan(11, batch_size, accumulation);
+    for (int64_t batch = 0; batch < plan.batches_per_epoch(); ++batch) {
+      const auto part = [&](const Tensor& all) { return all.narrow(0, batch * batch_size, plan.samples(batch)); };
+      const auto result = train_step(parts, {part(x0), {}, plan.weight(batch), plan.ends_group(batch)},
+                                     NoiseDraw{part(draw.eps), part(draw.t)});
+      EXPECT_EQ(result.outcome, plan.ends_group(batch) ? StepOutcome::updated : StepOutcome::accumulated);
+    }
+    return network.values();
+  };
+  const auto whole = train(11, 1), fours = train(4, 3);  // groups of 4, 4 and 3 pictures
+  for (size_t i = 0; i < whole.size(); ++i)  // with SGD at rate 1 the weights move by the gradient; float32 sums
+    EXPECT_LE((whole[i] - fours[i]).abs().max().item<double>(), 1e-6);
+}
+
+TEST(TrainStep, ReportsWhatItDid) {
+  const TinyNetwork network(0);
+  const NoiseSchedule noise;
+  Optimizer optimizer(network.parameters, {});
+  Ema ema(network.parameters);
+  const TrainParts parts{network, noise, {}, optimizer, &ema};
+  Rng rng(0);
+  const auto half = train_step(parts, {.x0 = pictures(3), .weight = 0.5, .ends_group = false}, rng);
+  EXPECT_EQ(half.outcome, StepOutcome::accumulated);
+  EXPECT_FALSE(half.grad_norm.has_value());
+  EXPECT_EQ(half.per_sample.sizes(), at::IntArrayRef({3}));
+  EXPECT_EQ(half.timesteps.sizes(), at::IntArrayRef({3}));
+  EXPECT_NEAR(half.per_sample.mean().item<double>(), half.loss, 1e-6);  // not halved; float32
+  EXPECT_EQ(ema.optimization_step(), 0);
+
+  const auto end = train_step(parts, {.x0 = pictures(3), .weight = 0.5}, rng);
+  EXPECT_EQ(end.outcome, StepOutcome::updated);
+  EXPECT_GT(end.grad_norm.value(), 0.0);
+  EXPECT_EQ(ema.optimization_step(), 1);
+  for (const auto& [name, p] : network.parameters) EXPECT_FALSE(p.grad().defined()) << name;
+}
+
+TEST(TrainStep, StopsBeforeANonFiniteLossTouchesAnything) {
+  const TinyNetwork network(0);
+  const NoiseSchedule noise;
+  Optimizer optimizer(network.parameters, {});
+  Ema ema(network.parameters);
+  const auto before = network.values();
+  const Network broken = [&](const Tensor& x, const Tensor& t, const Tensor& labels) {
+    return network(x, t, labels) * std::numeric_limits<float>::infinity();
+  };
+  const TrainParts parts{broken, noise, {}, optimizer, &ema};
+  Rng rng(0);
+  const auto result = train_step(parts, {.x0 = pictures(2)}, rng);
+  EXPECT_EQ(result.outcome, StepOutcome::loss_not_finite);
+  EXPECT_FALSE(std::isfinite(result.loss));
+  EXPECT_TRUE(same(network.values(), before));
+  EXPECT_FALSE(network[0].grad().defined());
+  EXPECT_EQ(ema.optimization_step(), 0);
+  EXPECT_EQ(optimizer.state()[0].second.item<double>(), 0.0);
+}
+
+TEST(TrainStep, StopsBeforeANonFiniteGradientTouchesAWeight) {
+  const TinyNetwork network(0);
+  const NoiseSchedule noise;
+  Optimizer optimizer(network.parameters, {});
+  const auto before = network.values();
+  network[1].mutable_grad() = at::full({1, 8, 1, 1}, std::nan(""));  // as from an earlier micro-batch
+  const TrainParts parts{network, noise, {}, optimizer};
+  Rng rng(0);
+  const auto result = train_step(parts, {.x0 = pictures(2)}, rng);
+  EXPECT_EQ(result.outcome, StepOutcome::gradient_not_finite);
+  EXPECT_TRUE(std::isfinite(result.loss));
+  EXPECT_TRUE(same(network.values(), before));
+}
+
+TEST(TrainStep, Bfloat16KeepsWeightsAndGradientsInFloat32) {
+  const NoiseSchedule noise;
+  const auto train = [&](Precision precision) {
+    const TinyNetwork network(0);
+    Optimizer optimizer(network.parameters, {.learning_rate = 1e-3});
+    TrainParts parts{network, noise, {}, optimizer};
+    parts.precision = precision;
+    bool in_bfloat16 = false;
+    parts.network = [&](const Tensor& x, const Tensor& t, const Tensor& labels) {
+      const Tensor out = network(x, t, labels);
+      in_bfloat16 = out.scalar_type() == at::kBFloat16;
+      return out;
+    };
+    Rng rng(0);
+    double loss = 0;
+    for (int i = 0; i < 50; ++i) loss = train_step(parts, {.x0 = pictures(8)}, rng).loss;
+    EXPECT_EQ(in_bfloat16, precision == Precision::bf16);
+    for (const auto& [name, p] : network.parameters) EXPECT_EQ(p.scalar_type(), at::kFloat) << name;
+    for (const auto& [name, s] : optimizer.state()) EXPECT_EQ(s.scalar_type(), at::kFloat) << name;
+    return loss;
+  };
+  const double full = train(Precision::no);
+  EXPECT_NEAR(train(Precision::bf16), full, 0.05 * full);  // bfloat16 has 8 bits
+}
+
+}  // namespace
+}  // namespace unnoise
