@@ -1,12 +1,9 @@
 #include "unnoise/recipes/sample.h"
 
-#include <ATen/ops/cat.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
-#include <iterator>
 
 #include "unnoise/core/error.h"
 #include "unnoise/core/version.h"
@@ -22,47 +19,22 @@ namespace {
 constexpr int64_t kFrameMilliseconds = 50, kLastFrameMilliseconds = 1500;
 constexpr int64_t kFrames = 50;  ///< about as many of the steps become frames of an animation
 
-/// The options with everything that follows from them filled in.
-struct Request {
-  int64_t num_images = 1;
-  int64_t batch_size = 1;
-  int64_t steps = 0;
-  std::vector<uint64_t> seeds;  ///< a stream a picture, or empty
-  std::optional<std::string> folder;
-};
-
-Request read_request(const SampleOptions& o, const Unconditional& pipeline) {
-  const auto at_least_one = [](std::string_view flag, int64_t value) {
-    if (value < 1) throw usage_error(fmt::format("{}: expected at least 1, found {}", flag, value));
+void check_options(const SampleOptions& o) {
+  const auto at_least = [](std::string_view flag, int64_t least, int64_t value) {
+    if (value < least) throw usage_error(fmt::format("{}: expected at least {}, found {}", flag, least, value));
   };
-  at_least_one("--num-images", o.num_images);
-  at_least_one("--batch-size", o.batch_size);
-  if (o.num_inference_steps) at_least_one("--num-inference-steps", *o.num_inference_steps);
-  if (o.seed < 0) throw usage_error(fmt::format("--seed: expected 0 or more, found {}", o.seed));
+  if (o.num_images) at_least("--num-images", 1, *o.num_images);
+  at_least("--batch-size", 1, o.batch_size);
+  at_least("--seed", 0, o.seed);
+  for (const int64_t seed : o.seeds) at_least("--seeds", 0, seed);
+  if (o.num_inference_steps) at_least("--num-inference-steps", 1, *o.num_inference_steps);
+}
 
-  Request r;
-  r.num_images = o.num_images;
-  for (const int64_t seed : o.seeds) {
-    if (seed < 0) throw usage_error(fmt::format("--seeds: expected 0 or more, found {}", seed));
-    r.seeds.push_back(static_cast<uint64_t>(seed));
-  }
-  if (!r.seeds.empty()) {
-    const auto count = static_cast<int64_t>(r.seeds.size());
-    if (o.num_images != 1 && o.num_images != count)
-      throw usage_error(fmt::format("--seeds has {} numbers for --num-images {}", count, o.num_images),
-                        "Give one seed a picture, or leave --num-images out.");
-    r.num_images = count;
-  }
-  r.batch_size = std::min(o.batch_size, r.num_images);
-  r.steps = o.num_inference_steps.value_or(pipeline.scheduler->class_name() == "DDPMScheduler" ? 1000 : 50);
-  r.steps = o.num_inference_steps ? r.steps : std::min(r.steps, pipeline.scheduler->noise.num_train_timesteps());
-  if (!o.timesteps.empty()) r.steps = static_cast<int64_t>(o.timesteps.size());
-  if (const auto labels = static_cast<int64_t>(o.class_labels.size()); labels > 1 && labels != r.num_images)
-    throw usage_error(fmt::format("--class-labels has {} numbers for {} pictures", labels, r.num_images),
-                      "Give one for all, or one a picture.");
-  const bool other_outputs = o.grid || o.gif || o.apng || o.save_tensor;
-  r.folder = o.output ? o.output : other_outputs ? std::nullopt : std::optional<std::string>("samples");
-  return r;
+int64_t choose_steps(const SampleOptions& o, const Scheduler& scheduler) {
+  if (!o.timesteps.empty()) return static_cast<int64_t>(o.timesteps.size());
+  if (o.num_inference_steps) return *o.num_inference_steps;
+  const int64_t usual = scheduler.class_name() == "DDPMScheduler" ? 1000 : 50;
+  return std::min(usual, scheduler.noise.num_train_timesteps());
 }
 
 /// The saved scheduler, or the asked-for one with the asked-for settings.
@@ -76,125 +48,127 @@ std::shared_ptr<const Scheduler> choose_scheduler(const SampleOptions& o, const 
   return make_scheduler(scheduler->class_name(), config);
 }
 
-/// Grids of the first batch while it emerges.
+/// Sheets of the first batch while it emerges.
 class Animation {
  public:
-  Animation(bool wanted, int64_t steps) : wanted_(wanted), every_(std::max<int64_t>(1, steps / kFrames)), steps_(steps) {}
-  void add(int64_t step, const Tensor& x) {
-    if (wanted_ && ((step + 1) % every_ == 0 || step + 1 == steps_ || step == 0)) frames_.push_back(image_grid(x));
+  void add(const SampleStep& at) {
+    const int64_t every = std::max<int64_t>(1, at.steps / kFrames);
+    if (at.first_image == 0 && (at.step % every == 0 || at.step == 1 || at.step == at.steps)) frames_.push_back(image_grid(at.x));
   }
   const std::vector<Image>& frames() const { return frames_; }
 
  private:
-  bool wanted_;
-  int64_t every_, steps_;
   std::vector<Image> frames_;
 };
 
-Json settings(const SampleOptions& o, const Request& r, const Scheduler& scheduler) {
-  Json json{{"model", o.model}, {"scheduler", scheduler.class_name()}, {"num_inference_steps", r.steps}};
+/// What it takes to draw the pictures again, as JSON.
+Json settings(const SampleOptions& o, int64_t steps, int64_t num_images, const Scheduler& scheduler) {
+  Json json{{"model", o.model}, {"scheduler", scheduler.class_name()}, {"num_inference_steps", steps}, {"num_images", num_images}};
   if (o.eta != 0) json["eta"] = o.eta;
   if (!o.timesteps.empty()) json["timesteps"] = o.timesteps;
+  if (!o.class_labels.empty()) json["class_labels"] = o.class_labels;
+  if (!o.seeds.empty()) {
+    json["seeds"] = o.seeds;
+  } else {
+    json["seed"] = o.seed;
+    json["batch_size"] = o.batch_size;
+  }
   return json;
 }
 
-/// Text chunks by which a picture can be drawn again.
-PngText provenance(Json settings, const SampleOptions& o, const Request& r, std::optional<int64_t> picture) {
-  if (r.seeds.empty()) {
-    settings["seed"] = o.seed;
-    settings["num_images"] = r.num_images;
-    settings["batch_size"] = r.batch_size;
-    if (picture) settings["index"] = *picture;
-  } else if (picture) {
-    settings["seeds"] = Json::array({r.seeds[*picture]});
-  } else {
-    settings["seeds"] = r.seeds;
-  }
+PngText provenance(const Json& settings) {
   return {{"Software", fmt::format("unnoise {}", kVersion)}, {"parameters", dump_json_line(settings)}};
 }
 
+/// A picture's own: with --seeds its seed alone, for it does not depend on the others; else its place among them.
+Json picture_settings(Json settings, const SampleOptions& o, size_t i) {
+  if (o.seeds.empty()) {
+    settings["index"] = i;
+    return settings;
+  }
+  settings["seeds"] = Json::array({o.seeds[i]});
+  settings["num_images"] = 1;
+  if (o.class_labels.size() > 1) settings["class_labels"] = Json::array({o.class_labels[i]});
+  return settings;
+}
+
+std::optional<std::string> output_folder(const SampleOptions& o) {
+  if (o.output) return o.output;
+  const bool other_outputs = o.grid || o.gif || o.apng || o.save_tensor;
+  return other_outputs ? std::nullopt : std::optional<std::string>("samples");
+}
+
 /// Fails before the first step rather than after the last.
-void check_outputs(const SampleOptions& o, const Request& r) {
-  if (r.folder) make_folders(*r.folder);
-  for (const auto& file : {o.grid, o.gif, o.apng, o.save_tensor})
-    if (file) {
-      const fs::path path = *file;
-      if (fs::is_directory(path)) throw usage_error(fmt::format("\"{}\" is a folder; give a file's name", *file));
-      if (path.has_parent_path()) make_folders(path.parent_path());
+void prepare_outputs(const SampleOptions& o) {
+  if (const auto folder = output_folder(o)) make_folders(*folder);
+  for (const auto& file : {o.grid, o.gif, o.apng, o.save_tensor}) {
+    if (!file) continue;
+    const fs::path path = *file;
+    if (fs::is_directory(path)) throw usage_error(fmt::format("\"{}\" is a folder; give a file's name", *file));
+    if (path.has_parent_path()) make_folders(path.parent_path());
+  }
+}
+
+std::vector<std::string> write_outputs(const SampleOptions& o, const Tensor& samples, const std::vector<Image>& frames,
+                                       const Json& how) {
+  std::vector<std::string> files;
+  const auto images = to_images(samples);
+  if (const auto folder = output_folder(o))
+    for (size_t i = 0; i < images.size(); ++i) {
+      files.push_back((fs::path(*folder) / fmt::format("{:04}.png", i)).string());
+      write_png(files.back(), images[i], provenance(picture_settings(how, o, i)));
     }
+  if (o.grid) {
+    write_png(*o.grid, image_grid(images), provenance(how));
+    files.push_back(*o.grid);
+  }
+  if (o.gif) {
+    write_gif(*o.gif, frames, kFrameMilliseconds, kLastFrameMilliseconds);
+    files.push_back(*o.gif);
+  }
+  if (o.apng) {
+    write_apng(*o.apng, frames, kFrameMilliseconds, kLastFrameMilliseconds);
+    files.push_back(*o.apng);
+  }
+  if (o.save_tensor) {
+    save_safetensors(*o.save_tensor, {{"samples", samples}});
+    files.push_back(*o.save_tensor);
+  }
+  return files;
 }
 
 }  // namespace
 
 SampleResult sample(const SampleOptions& options, const Observer& observer, std::stop_token stop) {
+  check_options(options);
   use_threads(options.threads);
-  Unconditional pipeline = Unconditional::load(options.model, {.device = find_device(options.device),
-                                                               .variant = options.variant.value_or("")});
+  Unconditional pipeline = Unconditional::load(options.model, {.variant = options.variant.value_or("")});
+  pipeline.unet->to(find_device(options.device));
   pipeline.scheduler = choose_scheduler(options, pipeline);
-  const Request request = read_request(options, pipeline);
-  check_outputs(options, request);
 
   SampleResult result;
-  Animation animation(options.gif || options.apng, request.steps);
-  Rng one_stream(static_cast<uint64_t>(options.seed));
-  std::vector<Tensor> batches;
-  const auto started = std::chrono::steady_clock::now();
-  const int64_t num_batches = (request.num_images + request.batch_size - 1) / request.batch_size;
-  for (int64_t first = 0; first < request.num_images; first += request.batch_size) {
-    const int64_t count = std::min(request.batch_size, request.num_images - first);
-    SampleRequest batch{.num_images = count, .steps = request.steps, .eta = options.eta,
-                        .use_clipped_model_output = options.use_clipped_model_output,
-                        .height = options.height, .width = options.width};
-    if (!options.timesteps.empty()) batch.timesteps = options.timesteps;
-    for (int64_t i = first; i < first + count && !options.class_labels.empty(); ++i)
-      batch.class_labels.push_back(options.class_labels[options.class_labels.size() == 1 ? 0 : i]);
-    Rng streams = request.seeds.empty()
-                      ? Rng(0)
-                      : Rng::per_image({request.seeds.begin() + first, request.seeds.begin() + first + count});
-    Rng& rng = request.seeds.empty() ? one_stream : streams;
-    batch.on_step = [&](int64_t step, const Tensor& x, const Tensor&) {
-      ++result.model_calls;
-      if (first == 0) animation.add(step, x);
-      const int64_t done = first / request.batch_size * request.steps + step + 1;
-      observer.progress({.stage = "sample", .done = done, .total = num_batches * request.steps,
-                         .detail = num_batches > 1 ? fmt::format("batch {}/{}", first / request.batch_size + 1, num_batches) : ""});
-    };
-    const Tensor images = pipeline.sample(batch, rng, {}, stop);
-    if (!images.defined()) {
-      result.status = JobStatus::interrupted;
-      break;
-    }
-    batches.push_back(images);
-  }
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-  if (batches.empty()) return result;
+  Animation animation;
+  SampleRequest request{.num_images = options.num_images, .batch = options.batch_size,
+                        .steps = choose_steps(options, *pipeline.scheduler), .seed = static_cast<uint64_t>(options.seed),
+                        .seeds = {options.seeds.begin(), options.seeds.end()}, .eta = options.eta,
+                        .use_clipped_model_output = options.use_clipped_model_output, .timesteps = {},
+                        .height = options.height, .width = options.width, .class_labels = options.class_labels, .on_step = {}};
+  if (!options.timesteps.empty()) request.timesteps = options.timesteps;
+  if (!options.num_images && options.seeds.empty()) request.num_images = 1;
+  request.on_step = [&](const SampleStep& at) {
+    ++result.model_calls;
+    if (options.gif || options.apng) animation.add(at);
+  };
+  prepare_outputs(options);
 
-  const Tensor samples = at::cat(batches);
-  const auto images = to_images(samples);
-  const Json how = settings(options, request, *pipeline.scheduler);
-  const auto wrote = [&](const fs::path& path) { result.files.push_back(path.string()); };
-  if (request.folder)
-    for (size_t i = 0; i < images.size(); ++i) {
-      const fs::path path = fs::path(*request.folder) / fmt::format("{:04}.png", i);
-      write_png(path, images[i], provenance(how, options, request, static_cast<int64_t>(i)));
-      wrote(path);
-    }
-  if (options.grid) {
-    write_png(*options.grid, image_grid(images), provenance(how, options, request, std::nullopt));
-    wrote(*options.grid);
-  }
-  if (options.gif && !animation.frames().empty()) {
-    write_gif(*options.gif, animation.frames(), kFrameMilliseconds, kLastFrameMilliseconds);
-    wrote(*options.gif);
-  }
-  if (options.apng && !animation.frames().empty()) {
-    write_apng(*options.apng, animation.frames(), kFrameMilliseconds, kLastFrameMilliseconds);
-    wrote(*options.apng);
-  }
-  if (options.save_tensor) {
-    save_safetensors(*options.save_tensor, {{"samples", samples}});
-    wrote(*options.save_tensor);
-  }
+  const auto started = std::chrono::steady_clock::now();
+  const Tensor samples = pipeline.sample(request, observer, stop);
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  if (stop.stop_requested()) result.status = JobStatus::interrupted;
+  if (!samples.defined()) return result;
+
+  result.files = write_outputs(options, samples, animation.frames(),
+                               settings(options, request.steps, samples.size(0), *pipeline.scheduler));
   return result;
 }
 

@@ -13,7 +13,7 @@ namespace unnoise {
 struct SampleOptions {
   std::string model;
   std::optional<std::string> variant;
-  int64_t num_images = 1;
+  std::optional<int64_t> num_images;
   int64_t batch_size = 16;
   std::optional<int64_t> num_inference_steps;
   std::string scheduler = "as-saved";
@@ -41,7 +41,7 @@ struct SampleOptions {
         section("What to draw"),
         field("model", &O::model, "model folder: one that unnoise train wrote, or any diffusers pipeline with a UNet2DModel"),
         field("variant", &O::variant, "which weights of the folder, e.g. fp16"),
-        field("num_images", &O::num_images, "how many pictures"),
+        field("num_images", &O::num_images, "how many pictures; default: 1, or as many as --seeds"),
         field("batch_size", &O::batch_size, "how many at once"),
         field("height", &O::height, "pixels; default: the model's size"),
         field("width", &O::width, "pixels; default: the model's size"),

@@ -210,15 +210,16 @@ void Trainer::finish_epoch(std::stop_token stop) {
 
 /// A grid from seed 0 with the averaged weights, so that the grids of a run show the same pictures growing up.
 void Trainer::draw_samples(int64_t epoch, std::stop_token stop) {
-  Unconditional pipeline{unet_, make_scheduler(options_.eval_scheduler, *plan_.scheduler), plan_.unet_config};
+  const Unconditional pipeline{.unet = unet_, .scheduler = make_scheduler(options_.eval_scheduler, *plan_.scheduler),
+                               .unet_config = plan_.unet_config};
   std::optional<EmaScope> averaged;
-  if (ema_) averaged.emplace(*ema_, unet_->parameters());
-  unet_->eval();
-  SampleRequest request{.num_images = options_.eval_batch_size, .steps = options_.ddpm_num_inference_steps, .seed = 0};
+  if (ema_) averaged.emplace(*ema_);
+  SampleRequest request;
+  request.num_images = options_.eval_batch_size;
+  request.steps = options_.ddpm_num_inference_steps;
   if (plan_.with_labels)
-    for (int64_t i = 0; i < request.num_images; ++i) request.class_labels.push_back(i % *plan_.unet.num_class_embeds);
+    for (int64_t i = 0; i < options_.eval_batch_size; ++i) request.class_labels.push_back(i % *plan_.unet.num_class_embeds);
   const Tensor images = pipeline.sample(request, observer_, stop);
-  unet_->train();
   if (!images.defined()) return;  // stopped
   const std::string png = encode_png(image_grid(images));
   make_folders(folder_.samples());
@@ -228,8 +229,8 @@ void Trainer::draw_samples(int64_t epoch, std::stop_token stop) {
 
 void Trainer::save_model() {
   std::optional<EmaScope> averaged;
-  if (ema_) averaged.emplace(*ema_, unet_->parameters());
-  Unconditional{unet_, plan_.scheduler, plan_.unet_config}.save(folder_.path());
+  if (ema_) averaged.emplace(*ema_);
+  Unconditional{.unet = unet_, .scheduler = plan_.scheduler, .unet_config = plan_.unet_config}.save(folder_.path());
   save_training_card(folder_.path(), options_, plan_, global_step_, losses_.empty() ? std::nan("") : smooth_loss_);
 }
 

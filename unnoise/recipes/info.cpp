@@ -1,0 +1,1 @@
+#include "unnoise/recipes/info.h"
