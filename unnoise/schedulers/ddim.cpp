@@ -1,5 +1,5 @@
-// DDIM: Song, Meng & Ermon 2021, "Denoising Diffusion Implicit Models". Deterministic for eta = 0, DDPM's posterior for eta = 1.
-// Names below: abar = alphas_cumprod (the paper's alpha), prev = the timestep that the step leads to.
+// DDIM: Song, Meng & Ermon 2021, "Denoising Diffusion Implicit Models". Deterministic for eta = 0, DDPM's posterior for
+// eta = 1. Names below: abar = alphas_cumprod (the paper's alpha), prev = the timestep that the step leads to.
 #include <ATen/TensorOperators.h>
 #include <fmt/format.h>
 
@@ -42,9 +42,8 @@ class DdimSolver final : public DiscreteSolver {
     const float abar_prev = prev >= 0 ? noise_.alpha_bar(prev) : final_abar_;
 
     const Tensor x0 = limited(raw_x0(x, prediction, step));
-    const Tensor eps = use_clipped_model_output_
-                           ? eps_from(PredictionType::sample, x, x0, noise_.level(t))
-                           : eps_from(config_.prediction_type, x, prediction, noise_.level(t));
+    const Tensor eps = use_clipped_model_output_ ? eps_from(PredictionType::sample, x, x0, noise_.level(t))
+                                                 : eps_from(config_.prediction_type, x, prediction, noise_.level(t));
 
     // eq. 16
     const float sigma = eta_ * std::sqrt((1 - abar_prev) / (1 - abar_t) * (1 - abar_t / abar_prev));

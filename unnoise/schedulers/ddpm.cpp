@@ -1,5 +1,6 @@
-// DDPM: ancestral sampling, Ho, Jain & Abbeel 2020, "Denoising Diffusion Probabilistic Models", algorithm 2, over any falling list of
-// timesteps (Nichol & Dhariwal 2021, section 4). Names below: abar = alphas_cumprod, prev = the next timestep of the list.
+// DDPM: ancestral sampling, Ho, Jain & Abbeel 2020, "Denoising Diffusion Probabilistic Models", algorithm 2, over any
+// falling list of timesteps (Nichol & Dhariwal 2021, section 4). Names below: abar = alphas_cumprod, prev = the next
+// timestep of the list.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/exp.h>
 #include <fmt/format.h>
@@ -36,9 +37,8 @@ struct DdpmConfig : DiscreteConfig {
   VarianceType variance_type = VarianceType::fixed_small;
 
   static constexpr auto fields() {
-    return std::tuple_cat(
-        DiscreteConfig::fields(),
-        std::tuple{field("variance_type", &DdpmConfig::variance_type, "the variance of the noise that each step adds")});
+    return std::tuple_cat(DiscreteConfig::fields(), std::tuple{field("variance_type", &DdpmConfig::variance_type,
+                                                                     "the variance of the noise that each step adds")});
   }
 };
 
@@ -92,10 +92,11 @@ class DdpmSolver final : public DiscreteSolver {
 
   const Tensor& checked(const Tensor& learned) const {
     if (!learned.defined())
-      throw usage_error(fmt::format("{}: variance_type: \"{}\" needs a network with twice as many output channels as input "
-                                    "channels; this one has as many",
-                                    kClassName, enum_name(variance_type_)),
-                        "Set variance_type to \"fixed_small\".");
+      throw usage_error(
+          fmt::format("{}: variance_type: \"{}\" needs a network with twice as many output channels as input "
+                      "channels; this one has as many",
+                      kClassName, enum_name(variance_type_)),
+          "Set variance_type to \"fixed_small\".");
     return learned;
   }
 
@@ -109,11 +110,13 @@ class DdpmScheduler final : public Scheduler {
 
   Run start(const StartOptions& options) const override {
     if (options.eta != 0 || options.use_clipped_model_output)
-      throw usage_error(fmt::format("eta and use_clipped_model_output belong to DDIM; {} always adds its own noise", kClassName),
-                        "Leave them out, or choose the scheduler \"ddim\".");
+      throw usage_error(
+          fmt::format("eta and use_clipped_model_output belong to DDIM; {} always adds its own noise", kClassName),
+          "Leave them out, or choose the scheduler \"ddim\".");
     auto timesteps = choose_timesteps(options, config_, noise.num_train_timesteps());
     auto tensors = timestep_tensors(timesteps);
-    return Run(std::move(tensors), options.begin, 1.0, std::make_unique<DdpmSolver>(config_, noise, std::move(timesteps)));
+    return Run(std::move(tensors), options.begin, 1.0,
+               std::make_unique<DdpmSolver>(config_, noise, std::move(timesteps)));
   }
 
  private:

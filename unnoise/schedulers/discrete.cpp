@@ -18,10 +18,11 @@ DiscreteSolver::DiscreteSolver(const DiscreteConfig& config, NoiseSchedule noise
   if (config.prediction_type != PredictionType::epsilon || !unlimited) return;
   for (const int64_t t : timesteps_)
     if (noise_.alpha_bar(t) == 0)
-      throw usage_error(fmt::format("timestep {} is pure noise (rescale_betas_zero_snr), and a network that predicts eps cannot "
-                                    "tell the picture from it",
-                                    t),
-                        "Use a v_prediction model, the \"leading\" spacing with fewer steps, or clip_sample.");
+      throw usage_error(
+          fmt::format("timestep {} is pure noise (rescale_betas_zero_snr), and a network that predicts eps cannot "
+                      "tell the picture from it",
+                      t),
+          "Use a v_prediction model, the \"leading\" spacing with fewer steps, or clip_sample.");
 }
 
 int64_t DiscreteSolver::next_t(const Step& step) const {

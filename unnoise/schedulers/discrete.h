@@ -23,8 +23,8 @@ void check_config(std::string_view class_name, const DiscreteConfig& config);
 
 class DiscreteSolver : public Solver {
  public:
-  /// Throws Error::usage when the grid holds a timestep of pure noise (abar = 0) whose x0 an eps network cannot tell and nothing
-  /// limits.
+  /// Throws Error::usage when the grid holds a timestep of pure noise (abar = 0) whose x0 an eps network cannot tell
+  /// and nothing limits.
   DiscreteSolver(const DiscreteConfig& config, NoiseSchedule noise, std::vector<int64_t> timesteps);
 
   Tensor x0(const Tensor& x, const Tensor& model_output, const Step& step) const override;

@@ -70,8 +70,8 @@ Tensor make_betas(const NoiseOptions& o) {
   throw usage_error("beta_schedule: unknown value");
 }
 
-/// Shifts and scales sqrt(abar) so that its last value is 0 and its first stays; Lin et al. 2023, "Common Diffusion Noise
-/// Schedules and Sample Steps are Flawed", algorithm 1.
+/// Shifts and scales sqrt(abar) so that its last value is 0 and its first stays; Lin et al. 2023, "Common Diffusion
+/// Noise Schedules and Sample Steps are Flawed", algorithm 1.
 Tensor rescale_to_zero_terminal_snr(const Tensor& betas) {
   Tensor root = at::cumprod(1.0 - betas, 0).sqrt();
   const Tensor first = root[0].clone(), last = root[-1].clone();
@@ -104,7 +104,8 @@ NoiseSchedule::NoiseSchedule(const NoiseOptions& options) : options_(options) {
   check_betas(betas_, options);
   if (options.rescale_betas_zero_snr) betas_ = rescale_to_zero_terminal_snr(betas_);
   alphas_ = 1.0 - betas_;
-  alphas_cumprod_ = at::cumprod(alphas_, 0);  // float32 and sequential, as the reference's: checkpoints were trained on it
+  alphas_cumprod_ =
+      at::cumprod(alphas_, 0);  // float32 and sequential, as the reference's: checkpoints were trained on it
 }
 
 float NoiseSchedule::alpha_bar(int64_t t) const {

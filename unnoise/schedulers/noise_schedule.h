@@ -45,17 +45,18 @@ struct NoiseOptions {
 
   /// The keys that every table-based scheduler of diffusers has.
   static constexpr auto beta_fields() {
-    return std::tuple{
-        field("num_train_timesteps", &NoiseOptions::num_train_timesteps, "timesteps of the forward process, 1 to 1000000"),
-        field("beta_start", &NoiseOptions::beta_start, "first beta, above 0"),
-        field("beta_end", &NoiseOptions::beta_end, "last beta, at most 1"),
-        field("beta_schedule", &NoiseOptions::beta_schedule, "how beta runs between the two"),
-        field("trained_betas", &NoiseOptions::trained_betas, "the betas themselves, one a timestep, instead of a schedule")};
+    return std::tuple{field("num_train_timesteps", &NoiseOptions::num_train_timesteps,
+                            "timesteps of the forward process, 1 to 1000000"),
+                      field("beta_start", &NoiseOptions::beta_start, "first beta, above 0"),
+                      field("beta_end", &NoiseOptions::beta_end, "last beta, at most 1"),
+                      field("beta_schedule", &NoiseOptions::beta_schedule, "how beta runs between the two"),
+                      field("trained_betas", &NoiseOptions::trained_betas,
+                            "the betas themselves, one a timestep, instead of a schedule")};
   }
   static constexpr auto fields() {
-    return std::tuple_cat(
-        beta_fields(), std::tuple{field("rescale_betas_zero_snr", &NoiseOptions::rescale_betas_zero_snr,
-                                        "make the last timestep pure noise (Lin et al. 2023, algorithm 1)")});
+    return std::tuple_cat(beta_fields(),
+                          std::tuple{field("rescale_betas_zero_snr", &NoiseOptions::rescale_betas_zero_snr,
+                                           "make the last timestep pure noise (Lin et al. 2023, algorithm 1)")});
   }
 };
 
@@ -76,11 +77,12 @@ class NoiseSchedule {
   /// abar_t and its (sqrt(abar_t), sqrt(1 - abar_t)), 0 <= t < T.
   float alpha_bar(int64_t t) const;
   NoiseLevel level(int64_t t) const;
-  /// A level a picture, [B,1,1,1] of x's dtype and device; t is [B] (or [1], 0-dim) int64. As diffusers, abar is cast to x's
-  /// dtype first.
+  /// A level a picture, [B,1,1,1] of x's dtype and device; t is [B] (or [1], 0-dim) int64. As diffusers, abar is cast
+  /// to x's dtype first.
   NoiseLevels levels(const Tensor& t, const Tensor& x) const;
 
-  /// x_t = sqrt(abar_t) x0 + sqrt(1 - abar_t) eps, Ho et al. 2020, eq. 4. x0 and eps [B,C,H,W] (any rank from 1), t as above.
+  /// x_t = sqrt(abar_t) x0 + sqrt(1 - abar_t) eps, Ho et al. 2020, eq. 4. x0 and eps [B,C,H,W] (any rank from 1), t as
+  /// above.
   Tensor add_noise(const Tensor& x0, const Tensor& eps, const Tensor& t) const;
   /// v = sqrt(abar_t) eps - sqrt(1 - abar_t) x0, Salimans & Ho 2022, appendix D.
   Tensor velocity(const Tensor& x0, const Tensor& eps, const Tensor& t) const;

@@ -9,7 +9,8 @@
 namespace unnoise {
 namespace {
 
-// At alpha = 0 the division by alpha would give inf, and 0/0 = NaN. No table in float32 has a smaller sqrt(alphas_cumprod).
+// At alpha = 0 the division by alpha would give inf, and 0/0 = NaN. No table in float32 has a smaller
+// sqrt(alphas_cumprod).
 constexpr float kSmallestAlpha = 1e-19f;
 
 float divisor(float alpha) { return std::max(alpha, kSmallestAlpha); }

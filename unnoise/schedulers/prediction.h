@@ -12,7 +12,8 @@ enum class PredictionType {
   epsilon,          ///< the noise eps; Ho et al. 2020
   sample,           ///< the clean picture x0
   v_prediction,     ///< v = alpha eps - sigma x0; Salimans & Ho 2022, "Progressive Distillation"
-  flow_prediction,  ///< eps - x0 on the straight path x_t = (1 - sigma) x0 + sigma eps; Lipman et al. 2023, "Flow Matching"
+  flow_prediction,  ///< eps - x0 on the straight path x_t = (1 - sigma) x0 + sigma eps; Lipman et al. 2023, "Flow
+                    ///< Matching"
 };
 
 constexpr auto enum_names(PredictionType) {
@@ -33,8 +34,8 @@ struct NoiseLevels {
   Tensor sigma;
 };
 
-/// The clean picture that `output` implies for `xt`, both [B,C,H,W]. A level of pure noise (alpha = 0) is safe for every type: eps
-/// says nothing about x0 there, and the result is then huge and finite, to be clipped.
+/// The clean picture that `output` implies for `xt`, both [B,C,H,W]. A level of pure noise (alpha = 0) is safe for
+/// every type: eps says nothing about x0 there, and the result is then huge and finite, to be clipped.
 Tensor x0_from(PredictionType type, const Tensor& xt, const Tensor& output, NoiseLevel level);
 Tensor x0_from(PredictionType type, const Tensor& xt, const Tensor& output, const NoiseLevels& levels);
 

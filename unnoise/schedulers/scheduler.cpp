@@ -30,8 +30,9 @@ Tensor Run::input(const Tensor& x, const Step& step) const { return solver_->inp
 StepResult Run::step(const Tensor& x, const Tensor& model_output, const Step& step, Rng& rng) {
   if (taken_ == steps_.size()) throw usage_error("this run is over: all its steps were taken", "Start a new run.");
   if (step.index != steps_[taken_].index)
-    throw usage_error(fmt::format("steps are taken in order: expected step {}, found {}", steps_[taken_].index, step.index),
-                      "Start a new run to begin again.");
+    throw usage_error(
+        fmt::format("steps are taken in order: expected step {}, found {}", steps_[taken_].index, step.index),
+        "Start a new run to begin again.");
   ++taken_;
   return solver_->step(x, model_output, step, rng);
 }
@@ -44,14 +45,16 @@ Tensor Run::x0(const Tensor& x, const Tensor& model_output, const Step& step) co
   return solver_->x0(x, model_output, step);
 }
 
-Scheduler::Scheduler(NoiseSchedule noise, PredictionType prediction_type, std::string class_name, Json given, Json known)
+Scheduler::Scheduler(NoiseSchedule noise, PredictionType prediction_type, std::string class_name, Json given,
+                     Json known)
     : noise(std::move(noise)),
       prediction_type(prediction_type),
       class_name_(std::move(class_name)),
       given_(std::move(given)),
       known_(std::move(known)) {
   if (given_.is_null()) given_ = Json::object();
-  for (const auto* key : {"_class_name", "_diffusers_version", "_use_default_values", "_ignore_files"}) given_.erase(key);
+  for (const auto* key : {"_class_name", "_diffusers_version", "_use_default_values", "_ignore_files"})
+    given_.erase(key);
 }
 
 Json Scheduler::config() const {

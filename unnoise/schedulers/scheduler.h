@@ -1,5 +1,5 @@
-// A scheduler turns a trained network into a sampler. It is immutable; all that changes lies in the Run that it starts, so that one
-// scheduler serves any number of runs at once.
+// A scheduler turns a trained network into a sampler. It is immutable; all that changes lies in the Run that it starts,
+// so that one scheduler serves any number of runs at once.
 //
 //   auto run = scheduler.start({.steps = 50});
 //   auto x = run.first({8, 3, 32, 32}, rng);
@@ -27,9 +27,9 @@ class Solver;
 struct StartOptions {
   int64_t steps = 50;                             ///< sampling steps, 1 to num_train_timesteps
   std::optional<std::vector<int64_t>> timesteps;  ///< these training timesteps, falling, instead of `steps` spaced ones
-  int64_t begin = 0;                              ///< index of the first step to run: skips the noisiest, for image-to-image
-  double eta = 0;                                 ///< DDIM: 0 deterministic to 1 as noisy as DDPM
-  bool use_clipped_model_output = false;          ///< DDIM: derive eps again from the clipped x0 (GLIDE)
+  int64_t begin = 0;                      ///< index of the first step to run: skips the noisiest, for image-to-image
+  double eta = 0;                         ///< DDIM: 0 deterministic to 1 as noisy as DDPM
+  bool use_clipped_model_output = false;  ///< DDIM: derive eps again from the clipped x0 (GLIDE)
 };
 
 /// One call of the network. A solver that calls it twice for a stretch of the path has two of these.
@@ -40,13 +40,14 @@ struct Step {
 
 struct StepResult {
   Tensor prev_sample;  ///< [B,C,H,W], the next, less noisy picture
-  Tensor x0;           ///< [B,C,H,W], the clean picture as the solver now sees it (clipped as configured); may be undefined
+  Tensor x0;  ///< [B,C,H,W], the clean picture as the solver now sees it (clipped as configured); may be undefined
 };
 
 /// One way from noise to pictures; owns the solver's history. Steps are taken in order, each once.
 class Run {
  public:
-  /// For schedulers: the whole grid of timesteps, the index to begin at, and the standard deviation of the initial noise.
+  /// For schedulers: the whole grid of timesteps, the index to begin at, and the standard deviation of the initial
+  /// noise.
   Run(std::vector<Tensor> timesteps, int64_t begin, double init_noise_sigma, std::unique_ptr<Solver> solver);
   ~Run();
   Run(Run&&) noexcept;
@@ -61,8 +62,8 @@ class Run {
 
   /// What the network gets to see of x at this step.
   Tensor input(const Tensor& x, const Step& step) const;
-  /// One step. x and the result [B,C,H,W]; model_output has x's shape, or 2C channels where the network also learned the variance.
-  /// Draws from `rng` only if the method is stochastic there.
+  /// One step. x and the result [B,C,H,W]; model_output has x's shape, or 2C channels where the network also learned
+  /// the variance. Draws from `rng` only if the method is stochastic there.
   StepResult step(const Tensor& x, const Tensor& model_output, const Step& step, Rng& rng);
   /// The same, when only the picture is wanted.
   Tensor next(const Tensor& x, const Tensor& model_output, const Step& step, Rng& rng);
@@ -107,8 +108,8 @@ class Scheduler {
   Json known_;
 };
 
-/// From a scheduler_config.json; `_class_name` says which. A missing key means the class's default, an unknown key is kept, an
-/// impossible value is an Error::usage that names the key.
+/// From a scheduler_config.json; `_class_name` says which. A missing key means the class's default, an unknown key is
+/// kept, an impossible value is an Error::usage that names the key.
 std::shared_ptr<const Scheduler> scheduler_from_config(const Json& scheduler_config);
 
 /// By short name ("ddim") or class ("DDIMScheduler"); `config` may be one of another class, whose shared keys count.

@@ -12,14 +12,16 @@ namespace unnoise {
 
 Json public_config(std::string_view class_name, const Json& json) {
   if (json.is_null()) return Json::object();
-  if (!json.is_object()) throw usage_error(fmt::format("{} config: expected a JSON object, found {}", class_name, json.dump()));
+  if (!json.is_object())
+    throw usage_error(fmt::format("{} config: expected a JSON object, found {}", class_name, json.dump()));
   Json out = Json::object();
   for (const auto& [key, value] : json.items())
     if (!key.starts_with('_')) out[key] = value;
   return out;
 }
 
-void check_prediction_type(std::string_view class_name, PredictionType type, std::initializer_list<PredictionType> allowed) {
+void check_prediction_type(std::string_view class_name, PredictionType type,
+                           std::initializer_list<PredictionType> allowed) {
   if (std::find(allowed.begin(), allowed.end(), type) != allowed.end()) return;
   std::vector<std::string_view> names;
   for (const auto one : allowed) names.push_back(enum_name(one));
@@ -27,7 +29,8 @@ void check_prediction_type(std::string_view class_name, PredictionType type, std
       fmt::format("{}: prediction_type: \"{}\" is not one of {}", class_name, enum_name(type), fmt::join(names, ", ")));
 }
 
-std::vector<int64_t> choose_timesteps(const StartOptions& options, const GridOptions& grid, int64_t num_train_timesteps) {
+std::vector<int64_t> choose_timesteps(const StartOptions& options, const GridOptions& grid,
+                                      int64_t num_train_timesteps) {
   if (!options.timesteps) return spaced_timesteps(grid, options.steps, num_train_timesteps);
   check_timesteps(*options.timesteps, num_train_timesteps);
   return *options.timesteps;

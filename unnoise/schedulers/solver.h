@@ -1,4 +1,5 @@
-// What a new scheduler writes: one Solver (the method, as in its paper), one Scheduler that starts it, one row in registry.cpp.
+// What a new scheduler writes: one Solver (the method, as in its paper), one Scheduler that starts it, one row in
+// registry.cpp.
 #pragma once
 
 #include "unnoise/schedulers/scheduler.h"
@@ -31,16 +32,18 @@ Config read_config(std::string_view class_name, const Json& json) {
 }
 
 /// Throws Error::usage when `type` is none of `allowed`.
-void check_prediction_type(std::string_view class_name, PredictionType type, std::initializer_list<PredictionType> allowed);
+void check_prediction_type(std::string_view class_name, PredictionType type,
+                           std::initializer_list<PredictionType> allowed);
 
 /// The user's timesteps if there are any, else spaced ones.
-std::vector<int64_t> choose_timesteps(const StartOptions& options, const GridOptions& grid, int64_t num_train_timesteps);
+std::vector<int64_t> choose_timesteps(const StartOptions& options, const GridOptions& grid,
+                                      int64_t num_train_timesteps);
 
 /// 0-dim int64 tensors.
 std::vector<Tensor> timestep_tensors(const std::vector<int64_t>& timesteps);
 
-/// The picture's half of a network output that also holds a learned variance, [B,2C,H,W] to two [B,C,H,W]; where the output has
-/// x's shape, `variance` stays undefined. Any other shape is an Error::usage.
+/// The picture's half of a network output that also holds a learned variance, [B,2C,H,W] to two [B,C,H,W]; where the
+/// output has x's shape, `variance` stays undefined. Any other shape is an Error::usage.
 struct SplitOutput {
   Tensor prediction;
   Tensor variance;

@@ -43,9 +43,10 @@ std::vector<int64_t> trailing(int64_t steps, int64_t train) {
 std::vector<int64_t> spaced_timesteps(const GridOptions& grid, int64_t steps, int64_t num_train_timesteps) {
   if (steps < 1) throw usage_error(fmt::format("number of sampling steps: expected at least 1, found {}", steps));
   if (steps > num_train_timesteps)
-    throw usage_error(fmt::format("number of sampling steps: {} is more than the {} timesteps that the model was trained with",
-                                  steps, num_train_timesteps),
-                      fmt::format("Ask for at most {} steps.", num_train_timesteps));
+    throw usage_error(
+        fmt::format("number of sampling steps: {} is more than the {} timesteps that the model was trained with", steps,
+                    num_train_timesteps),
+        fmt::format("Ask for at most {} steps.", num_train_timesteps));
   switch (grid.timestep_spacing) {
     case TimestepSpacing::leading:
       if (grid.steps_offset < 0)
@@ -62,11 +63,12 @@ std::vector<int64_t> spaced_timesteps(const GridOptions& grid, int64_t steps, in
 void check_timesteps(const std::vector<int64_t>& timesteps, int64_t num_train_timesteps) {
   if (timesteps.empty()) throw usage_error("custom timesteps: the list is empty");
   if (timesteps.front() >= num_train_timesteps || timesteps.back() < 0)
-    throw usage_error(fmt::format("custom timesteps: expected values from {} down to 0, found {} to {}", num_train_timesteps - 1,
-                                  timesteps.front(), timesteps.back()));
+    throw usage_error(fmt::format("custom timesteps: expected values from {} down to 0, found {} to {}",
+                                  num_train_timesteps - 1, timesteps.front(), timesteps.back()));
   for (size_t i = 1; i < timesteps.size(); ++i)
     if (timesteps[i] >= timesteps[i - 1])
-      throw usage_error(fmt::format("custom timesteps: expected a falling list, found {} after {}", timesteps[i], timesteps[i - 1]));
+      throw usage_error(
+          fmt::format("custom timesteps: expected a falling list, found {} after {}", timesteps[i], timesteps[i - 1]));
 }
 
 }  // namespace unnoise

@@ -30,12 +30,13 @@ struct GridOptions {
   static constexpr auto fields() {
     return std::tuple{
         field("timestep_spacing", &GridOptions::timestep_spacing, "how the steps lie among the training timesteps"),
-        field("steps_offset", &GridOptions::steps_offset, "added to each timestep of the spacing \"leading\", 0 or more")};
+        field("steps_offset", &GridOptions::steps_offset,
+              "added to each timestep of the spacing \"leading\", 0 or more")};
   }
 };
 
-/// `steps` timesteps in [0, T), strictly falling, as diffusers' DDPM and DDIM space them. Where the offset would reach past T - 1
-/// (leading, steps = T), it is as large as fits. Throws Error::usage when steps < 1 or steps > T.
+/// `steps` timesteps in [0, T), strictly falling, as diffusers' DDPM and DDIM space them. Where the offset would reach
+/// past T - 1 (leading, steps = T), it is as large as fits. Throws Error::usage when steps < 1 or steps > T.
 std::vector<int64_t> spaced_timesteps(const GridOptions& grid, int64_t steps, int64_t num_train_timesteps);
 
 /// Throws Error::usage unless the user's list is not empty, in [0, T) and strictly falling.

@@ -14,7 +14,8 @@ void check_limits(const ClipOptions& clip, const ThresholdOptions& threshold) {
   if (!(clip.clip_sample_range > 0))
     throw usage_error(fmt::format("clip_sample_range: expected above 0, found {}", clip.clip_sample_range));
   if (!(threshold.dynamic_thresholding_ratio >= 0 && threshold.dynamic_thresholding_ratio <= 1))
-    throw usage_error(fmt::format("dynamic_thresholding_ratio: expected 0 to 1, found {}", threshold.dynamic_thresholding_ratio));
+    throw usage_error(
+        fmt::format("dynamic_thresholding_ratio: expected 0 to 1, found {}", threshold.dynamic_thresholding_ratio));
   if (!(threshold.sample_max_value > 0))
     throw usage_error(fmt::format("sample_max_value: expected above 0, found {}", threshold.sample_max_value));
 }

@@ -26,7 +26,8 @@ struct ThresholdOptions {
 
   static constexpr auto fields() {
     return std::tuple{
-        field("thresholding", &ThresholdOptions::thresholding, "dynamic thresholding of the predicted x0, instead of clipping"),
+        field("thresholding", &ThresholdOptions::thresholding,
+              "dynamic thresholding of the predicted x0, instead of clipping"),
         field("dynamic_thresholding_ratio", &ThresholdOptions::dynamic_thresholding_ratio,
               "quantile of |x0| that becomes the limit, 0 to 1"),
         field("sample_max_value", &ThresholdOptions::sample_max_value, "the limit is at most this, above 0")};
@@ -36,8 +37,8 @@ struct ThresholdOptions {
 /// Throws Error::usage that names the key whose value is out of range.
 void check_limits(const ClipOptions& clip, const ThresholdOptions& threshold);
 
-/// Saharia et al. 2022, "Imagen", section 2.3: s = quantile(|x0|) of each picture, at least 1; clip to [-s, s] and divide by s.
-/// x0 is [B,C,H,W]; halves are computed in float32.
+/// Saharia et al. 2022, "Imagen", section 2.3: s = quantile(|x0|) of each picture, at least 1; clip to [-s, s] and
+/// divide by s. x0 is [B,C,H,W]; halves are computed in float32.
 Tensor dynamic_threshold(const Tensor& x0, const ThresholdOptions& options);
 
 /// Thresholding if it is on, else clipping if that is on, else x0.
