@@ -1,0 +1,68 @@
+#include "unnoise/data/dataset.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/data/temporary_folder.h"
+
+namespace unnoise {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+std::string opening(const std::string& name) {
+  return error_of([&] { open_dataset({.path_or_name = name}); });
+}
+
+TEST(OpenDataset, OpensFashionMnistByNameOrSaysHowToInstallIt) {
+  DatasetOptions options;
+  options.path_or_name = "fashion-mnist";
+  TemporaryFolder empty;
+  options.installed_sets = {empty.path()};
+  EXPECT_THAT(error_of([&] { open_dataset(options); }),
+              AllOf(HasSubstr("apt-get install dataset-fashion-mnist"), HasSubstr((empty / "fashion-mnist").string())));
+
+  options.installed_sets = DatasetOptions().installed_sets;
+  if (!fs::exists("/usr/share/datasets/fashion-mnist")) GTEST_SKIP() << "dataset-fashion-mnist is not installed";
+  options.split = "test";
+  const auto data = open_dataset(options);
+  EXPECT_EQ(data->size(), 10000);
+  EXPECT_EQ(data->label_names().at(9), "Ankle boot");
+  EXPECT_EQ(data->label(0), 9);
+  EXPECT_EQ(data->read(0).width, 28);
+  options.split = "validation";
+  EXPECT_THAT(error_of([&] { open_dataset(options); }), HasSubstr("only train and test"));
+}
+
+TEST(OpenDataset, SuggestsTheNearestName) {
+  EXPECT_THAT(opening("fashon-mnist"), HasSubstr("Did you mean \"fashion-mnist\"?"));
+  TemporaryFolder folder;
+  folder.picture("butterflies/a.png");
+  EXPECT_THAT(
+      opening((folder / "buterflies").string()),
+      AllOf(HasSubstr("no such folder or file"), HasSubstr("Did you mean \"" + (folder / "butterflies").string())));
+}
+
+TEST(OpenDataset, SaysThatTheHubIsNotReadYet) {
+  try {
+    open_dataset({.path_or_name = "huggan/smithsonian_butterflies_subset"});
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::usage);
+    EXPECT_THAT(e.what(), AllOf(HasSubstr("cannot be fetched yet"), HasSubstr("Give a folder of pictures")));
+  }
+}
+
+TEST(OpenDataset, RefusesOtherFilesAndNoName) {
+  TemporaryFolder folder;
+  folder.picture("a.png");
+  folder.write("set.zip", "PK\3\4");
+  EXPECT_THAT(opening((folder / "a.png").string()), HasSubstr("Give the folder that the picture lies in"));
+  EXPECT_THAT(opening((folder / "set.zip").string()), HasSubstr("unpack archives first"));
+  EXPECT_THAT(opening(""), HasSubstr("no training data given"));
+  EXPECT_THAT(error_of([&] { open_dataset({.path_or_name = folder.path().string(), .split = "x"}); }),
+              HasSubstr("split \"x\""));
+}
+
+}  // namespace
+}  // namespace unnoise

@@ -1,0 +1,108 @@
+// Drives unnoise/data for test_data.py: data_driver REQUEST.json, where "command" is one of
+//   list     {path, split}: the pictures, labels and class names, as JSON
+//   batches  {path, split, loader, numbers, out}: the batches of these numbers as safetensors "images.N" and "labels.N"
+//   measure  {path, loader, step_ms}: pictures a second cold and cached, and the share of time a steady consumer waits
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstdio>
+#include <thread>
+
+#include "unnoise/core/error.h"
+#include "unnoise/core/json.h"
+#include "unnoise/data/dataset.h"
+#include "unnoise/data/loader.h"
+#include "unnoise/io/safetensors.h"
+
+namespace {
+
+using namespace unnoise;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+LoaderOptions loader_options(const Json& json) {
+  LoaderOptions o;
+  o.resolution = json.value("resolution", o.resolution);
+  o.mode = json.value("mode", "rgb") == "grey" ? ImageMode::grey : ImageMode::rgb;
+  o.center_crop = json.value("center_crop", o.center_crop);
+  o.random_flip = json.value("random_flip", o.random_flip);
+  o.preserve_input_precision = json.value("preserve_input_precision", o.preserve_input_precision);
+  o.batch_size = json.value("batch_size", o.batch_size);
+  o.seed = json.value("seed", o.seed);
+  o.num_workers = json.value("num_workers", o.num_workers);
+  o.shuffle = json.value("shuffle", o.shuffle);
+  return o;
+}
+
+Json list(const Dataset& data) {
+  Json out = {
+      {"files", Json::array()}, {"labels", Json::array()}, {"columns", Json::array()}, {"names", data.label_names()}};
+  for (int64_t i = 0; i < data.size(); ++i) {
+    out["files"].push_back(data.name(i));
+    out["labels"].push_back(data.label(i) ? Json(*data.label(i)) : Json(nullptr));
+    out["columns"].push_back(data.columns(i));
+  }
+  return out;
+}
+
+Json batches(const std::shared_ptr<const Dataset>& data, const Json& request) {
+  Loader loader(data, loader_options(request["loader"]));
+  StateDict tensors;
+  for (const int64_t number : request["numbers"].get<std::vector<int64_t>>()) {
+    loader.seek(number);
+    const Batch batch = loader.next();
+    tensors.emplace_back(fmt::format("images.{}", number), batch.images);
+    if (batch.labels.defined()) tensors.emplace_back(fmt::format("labels.{}", number), batch.labels);
+  }
+  save_safetensors(request["out"].get<std::string>(), tensors);
+  return {{"batches_per_epoch", loader.batches_per_epoch()}};
+}
+
+Json measure(const std::shared_ptr<const Dataset>& data, const Json& request) {
+  const LoaderOptions options = loader_options(request["loader"]);
+  Json result = {{"pictures", data->size()}};
+  {
+    Loader loader(data, options);
+    for (const char* epoch : {"cold_per_second", "cached_per_second"}) {
+      const auto begin = Clock::now();
+      for (int64_t i = 0; i < loader.batches_per_epoch(); ++i) loader.next();
+      result[epoch] = static_cast<double>(data->size()) / seconds_since(begin);
+    }
+  }
+  Loader loader(data, options);
+  loader.next();
+  const double first_wait = loader.seconds_waited();
+  const auto begin = Clock::now();
+  for (int64_t i = 1; i < loader.batches_per_epoch(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(request.value("step_ms", 100)));
+    loader.next();
+  }
+  result["first_wait_seconds"] = first_wait;
+  result["waiting_share"] = (loader.seconds_waited() - first_wait) / seconds_since(begin);
+  return result;
+}
+
+}  // namespace
+
+int main(int, char** argv) {
+  try {
+    const Json request = read_json(argv[1]);
+    Json warnings = Json::array();
+    const Observer observer{{}, [&](LogLevel level, const std::string& line) {
+                              if (level == LogLevel::warning) warnings.push_back(line);
+                            }};
+    const auto data =
+        open_dataset({.path_or_name = request["path"], .split = request.value("split", "train")}, observer);
+    const std::string command = request["command"];
+    Json result = command == "list"      ? list(*data)
+                  : command == "batches" ? batches(data, request)
+                                         : measure(data, request);
+    result["warnings"] = warnings;
+    fmt::print("{}\n", dump_json_line(result));
+    return 0;
+  } catch (const Error& e) {
+    fmt::print(stderr, "{}\n", e.what());
+    return 3;
+  }
+}
