@@ -1,5 +1,5 @@
-// Antialiased bilinear resizing as Pillow and torchvision do it: the triangle filter grows with the reduction, so that 512 -> 64
-// averages 16x16 neighbourhoods instead of picking single pixels.
+// Antialiased bilinear resizing as Pillow and torchvision do it: the triangle filter grows with the reduction, so that
+// 512 -> 64 averages 16x16 neighbourhoods instead of picking single pixels.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,9 @@
 
 namespace unnoise {
 
-/// Equal, to the bit, to Pillow's image.resize((width, height), BILINEAR) in modes L and RGB: a horizontal pass, then a vertical
-/// one; coefficients are 22-bit fixed point and each pass rounds to 8 bits. With 2 and 4 channels each is filtered alone
+/// Equal, to the bit, to image.resize((width, height), BILINEAR) of Pillow 13 in modes L and RGB: a pass along the rows
+/// and one along the columns, the latter first where the height shrinks by more than twice as many pixels as the width;
+/// coefficients are 22-bit fixed point and each pass rounds to 8 bits. With 2 and 4 channels each is filtered alone
 /// (Pillow premultiplies by alpha). Throws Error::usage for sides below 1 or above 65536.
 Image resize_bilinear(const Image& image, int64_t width, int64_t height);
 

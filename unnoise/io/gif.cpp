@@ -51,8 +51,8 @@ class BitBlocks {
   int held_bits_ = 0;
 };
 
-/// GIF's variant of LZW (Welch 1984): two codes above the symbols clear the table and end the data; when the 4096 codes are
-/// used up, the table is cleared.
+/// GIF's variant of LZW (Welch 1984): two codes above the symbols clear the table and end the data; when the 4096 codes
+/// are used up, the table is cleared.
 void append_lzw(std::string& out, const std::vector<uint8_t>& indices, int symbol_bits) {
   constexpr uint32_t kMaxCodes = 4096;
   const uint32_t symbols = 1U << symbol_bits, clear = symbols, end = symbols + 1;
@@ -89,7 +89,7 @@ void append_lzw(std::string& out, const std::vector<uint8_t>& indices, int symbo
 
 void append_frame(std::string& gif, const Image& frame, int64_t hundredths) {
   const Indexed picture = indexed(frame);
-  const int palette_bits = std::max(std::bit_width(picture.palette.size() - 1), 1);
+  const int palette_bits = std::max(static_cast<int>(std::bit_width(picture.palette.size() - 1)), 1);
   gif += std::string_view("\x21\xF9\x04\x04", 4);  // graphic control: leave the frame in place, no transparency
   append_word(gif, hundredths);
   gif.append(2, '\0');
@@ -131,10 +131,10 @@ std::string encode_gif(const std::vector<Image>& frames, int64_t frame_ms, int64
   std::string gif = "GIF89a";
   append_word(gif, frames[0].width);
   append_word(gif, frames[0].height);
-  gif += std::string_view("\x70\0\0", 3);  // no palette for all, 8 bits a channel
+  gif += std::string_view("\x70\0\0", 3);                                // no palette for all, 8 bits a channel
   gif += std::string_view("\x21\xFF\x0BNETSCAPE2.0\x03\x01\0\0\0", 19);  // loop for ever
-  for (size_t i = 0; i < frames.size(); ++i)
-    append_frame(gif, frames[i], hundredths_of(i + 1 == frames.size() ? last_frame_ms : frame_ms));
+  const int64_t delay = hundredths_of(frame_ms), last_delay = hundredths_of(last_frame_ms);
+  for (size_t i = 0; i < frames.size(); ++i) append_frame(gif, frames[i], i + 1 == frames.size() ? last_delay : delay);
   gif.push_back('\x3B');
   return gif;
 }

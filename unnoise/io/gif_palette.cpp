@@ -57,7 +57,8 @@ Spread widest(Box box) {
   Spread widest;
   for (size_t c = 0; c < 3; ++c) {
     double deviation = 0;
-    for (const auto& cluster : box) deviation += cluster.count * (cluster.mean[c] - all.mean[c]) * (cluster.mean[c] - all.mean[c]);
+    for (const auto& cluster : box)
+      deviation += cluster.count * (cluster.mean[c] - all.mean[c]) * (cluster.mean[c] - all.mean[c]);
     if (deviation > widest.deviation) widest = {c, deviation};
   }
   return widest;
@@ -148,13 +149,14 @@ class Lookup {
   std::vector<int16_t> known_;
 };
 
-/// What a pixel's palette colour got wrong goes to its neighbours: 7/16 ahead, 3/16, 5/16 and 1/16 below. Every other row
-/// runs backwards, which avoids drifting patterns.
+/// What a pixel's palette colour got wrong goes to its neighbours: 7/16 ahead, 3/16, 5/16 and 1/16 below. Every other
+/// row runs backwards, which avoids drifting patterns.
 std::vector<uint8_t> dithered(const Image& image, const std::vector<Colour>& palette) {
   Lookup lookup(palette);
   const int64_t width = image.width;
   std::vector<uint8_t> indices(static_cast<size_t>(width * image.height));
-  std::vector<std::array<int, 3>> errors(static_cast<size_t>(width + 2)), below(errors.size());  // in 1/16; one pixel of margin
+  std::vector<std::array<int, 3>> errors(static_cast<size_t>(width + 2));  // in 1/16; one pixel of margin
+  auto below = errors;
   for (int64_t y = 0; y < image.height; ++y) {
     const int64_t step = y % 2 == 0 ? 1 : -1;
     for (int64_t i = 0, x = step > 0 ? 0 : width - 1; i < width; ++i, x += step) {
@@ -163,7 +165,8 @@ std::vector<uint8_t> dithered(const Image& image, const std::vector<Colour>& pal
         return row[static_cast<size_t>(x + 1 + ahead * step)];
       };
       Colour wanted;
-      for (size_t c = 0; c < 3; ++c) wanted[c] = static_cast<uint8_t>(std::clamp(rgb[c] + at(errors, 0)[c] / 16, 0, 255));
+      for (size_t c = 0; c < 3; ++c)
+        wanted[c] = static_cast<uint8_t>(std::clamp(rgb[c] + at(errors, 0)[c] / 16, 0, 255));
       const uint8_t index = lookup(wanted);
       indices[static_cast<size_t>(y * width + x)] = index;
       for (size_t c = 0; c < 3; ++c) {

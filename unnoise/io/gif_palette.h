@@ -19,9 +19,9 @@ struct Indexed {
   bool operator==(const Indexed&) const = default;
 };
 
-/// Grey pictures become indices into 256 greys; a picture of at most 256 colours keeps them; for others the palette is found by
-/// splitting the box of the largest variance (after Heckbert 1982, Wan et al. 1988) and two rounds of k-means, and the
-/// picture is dithered in serpentine order (Floyd and Steinberg 1976). `image` has 1 or 3 channels.
+/// Grey pictures become indices into 256 greys; a picture of at most 256 colours keeps them; for others the palette is
+/// found by splitting the box of the largest variance (after Heckbert 1982, Wan et al. 1988) and two rounds of k-means,
+/// and the picture is dithered in serpentine order (Floyd and Steinberg 1976). `image` has 1 or 3 channels.
 Indexed indexed(const Image& image);
 
 }  // namespace unnoise

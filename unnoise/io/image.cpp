@@ -12,9 +12,9 @@ namespace unnoise {
 Image blank_image(int64_t width, int64_t height, int64_t channels) {
   constexpr int64_t kLimit = int64_t{1} << 31;
   if (width < 1 || height < 1 || channels < 1 || channels > 4 || width >= kLimit || height >= kLimit)
-    throw usage_error(fmt::format("a picture of {}x{} pixels with {} channels cannot be; expected positive sides and 1 to 4 "
-                                  "channels",
-                                  width, height, channels));
+    throw usage_error(
+        fmt::format("no picture has {}x{} pixels with {} channels; expected positive sides, 1 to 4 channels", width,
+                    height, channels));
   return {width, height, channels, std::vector<uint8_t>(static_cast<size_t>(width * height * channels))};
 }
 

@@ -31,8 +31,8 @@ void check_image(const Image& image, std::string_view where);
 struct DecodedImage {
   int64_t width = 0;
   int64_t height = 0;
-  /// Pillow's name of the format: "1", "L", "LA", "P", "RGB", "RGBA", "CMYK" (8 bits a sample; "1" holds 0 and 255; in CMYK
-  /// 255 is full ink) or "I;16" (16 bits, grey).
+  /// Pillow's name of the format: "1", "L", "LA", "P", "RGB", "RGBA", "CMYK" (8 bits a sample; "1" holds 0 and 255; in
+  /// CMYK 255 is full ink) or "I;16" (16 bits, grey).
   std::string mode;
   /// Interleaved rows, top to bottom; "I;16" has two bytes a sample, in the machine's order.
   std::vector<uint8_t> pixels;

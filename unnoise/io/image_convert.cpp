@@ -66,8 +66,8 @@ bool has_colour(const DecodedImage& image) {
 void check_decoded(const DecodedImage& image) {
   if (image.width < 1 || image.height < 1 ||
       static_cast<int64_t>(image.pixels.size()) != image.width * image.height * mode_bytes(image.mode))
-    throw usage_error(fmt::format("a {}x{} picture of mode {} cannot have {} bytes", image.width, image.height, image.mode,
-                                  image.pixels.size()));
+    throw usage_error(fmt::format("a {}x{} picture of mode {} cannot have {} bytes", image.width, image.height,
+                                  image.mode, image.pixels.size()));
 }
 
 /// [C,H,W] float32: interleaved samples to planes, divided by the largest value of a sample.

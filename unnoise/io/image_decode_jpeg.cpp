@@ -3,8 +3,11 @@
 #include <cstddef>
 #include <cstdio>
 // jpeglib.h needs stdio and size_t before it
+#include <fmt/format.h>
 #include <jpeglib.h>
 
+#include <algorithm>
+#include <array>
 #include <string>
 #include <vector>
 
@@ -13,8 +16,8 @@
 namespace unnoise::image_decode {
 namespace {
 
-/// libjpeg's struct and its way out. An error jumps back into attempt(), over C frames and over steps that hold nothing with a
-/// destructor; exceptions are thrown from outside only.
+/// libjpeg's struct and its way out. An error jumps back into attempt(), over C frames and over steps that hold nothing
+/// with a destructor; exceptions are thrown from outside only.
 class Reader {
  public:
   explicit Reader(std::string_view bytes) {
@@ -72,7 +75,8 @@ class Reader {
     jpeg->src->next_input_byte += count;
     jpeg->src->bytes_in_buffer -= static_cast<size_t>(count);
   }
-  /// A small progressive file can hold thousands of scans of a large picture, each of which takes as long as a whole one.
+  /// A small progressive file can hold thousands of scans of a large picture, each as long in the decoding as all of
+  /// it.
   static void on_progress(j_common_ptr jpeg) {
     constexpr int kMaxScans = 500;
     if (reinterpret_cast<j_decompress_ptr>(jpeg)->input_scan_number > kMaxScans) fail(jpeg, "more than 500 scans");
@@ -86,6 +90,20 @@ class Reader {
   char message_[JMSG_LENGTH_MAX] = "not enough memory";
   bool created_ = false;
 };
+
+/// What a number of colour components is decoded into.
+struct Format {
+  int channels;
+  const char* mode;
+  J_COLOR_SPACE colours;
+};
+
+const Format* format_of(int channels) {
+  static constexpr std::array<Format, 3> kFormats = {
+      {{1, "L", JCS_GRAYSCALE}, {3, "RGB", JCS_RGB}, {4, "CMYK", JCS_CMYK}}};
+  const auto found = std::ranges::find(kFormats, channels, &Format::channels);
+  return found == kFormats.end() ? nullptr : &*found;
+}
 
 int orientation_of(const jpeg_decompress_struct& jpeg) {
   for (auto marker = jpeg.marker_list; marker; marker = marker->next) {
@@ -106,17 +124,15 @@ Decoded decode_jpeg(std::string_view bytes, std::string_view where) {
   if (!has_header) fail_damaged(where, "JPEG", reader.message());
   const auto& jpeg = reader.jpeg();
   check_size(jpeg.image_width, jpeg.image_height, where);
-  const int channels = jpeg.num_components;
-  if (channels != 1 && channels != 3 && channels != 4)
-    fail_damaged(where, "JPEG", "it has " + std::to_string(channels) + " colour components; expected 1, 3 or 4");
-
-  Decoded out{{jpeg.image_width, jpeg.image_height, channels == 1 ? "L" : channels == 3 ? "RGB" : "CMYK", {}, {}, {}},
-              orientation_of(jpeg)};
-  const size_t row_bytes = static_cast<size_t>(jpeg.image_width) * static_cast<size_t>(channels);
+  const Format* format = format_of(jpeg.num_components);
+  if (!format)
+    fail_damaged(where, "JPEG", fmt::format("{} colour components; expected 1, 3 or 4", jpeg.num_components));
+  Decoded out{{jpeg.image_width, jpeg.image_height, format->mode, {}, {}, {}}, orientation_of(jpeg)};
+  const size_t row_bytes = static_cast<size_t>(jpeg.image_width) * static_cast<size_t>(jpeg.num_components);
   out.image.pixels.resize(row_bytes * jpeg.image_height);
   uint8_t* pixels = out.image.pixels.data();
   const bool has_pixels = reader.attempt([&](j_decompress_ptr j) {
-    j->out_color_space = channels == 1 ? JCS_GRAYSCALE : channels == 3 ? JCS_RGB : JCS_CMYK;
+    j->out_color_space = format->colours;
     jpeg_start_decompress(j);
     while (j->output_scanline < j->output_height) {
       JSAMPROW row = pixels + j->output_scanline * row_bytes;
@@ -125,7 +141,7 @@ Decoded decode_jpeg(std::string_view bytes, std::string_view where) {
     jpeg_finish_decompress(j);
   });
   if (!has_pixels) fail_damaged(where, "JPEG", reader.message());
-  if (channels == 4)  // Adobe's convention, which Pillow assumes for every file: 0 is full ink
+  if (format->colours == JCS_CMYK)  // Adobe's convention, which Pillow assumes for every file: 0 is full ink
     for (auto& sample : out.image.pixels) sample = static_cast<uint8_t>(255 - sample);
   return out;
 }

@@ -12,8 +12,8 @@
 namespace unnoise::image_decode {
 namespace {
 
-/// libpng's two structs and its way out. An error jumps back into attempt(), over C frames and over steps that hold nothing
-/// with a destructor; exceptions are thrown from outside only.
+/// libpng's two structs and its way out. An error jumps back into attempt(), over C frames and over steps that hold
+/// nothing with a destructor; exceptions are thrown from outside only.
 class Reader {
  public:
   explicit Reader(std::string_view bytes) : rest_(bytes) {
@@ -62,11 +62,16 @@ struct Header {
 /// Pillow's mode; 16-bit grey + alpha becomes RGBA there.
 std::string mode_of(const Header& h) {
   switch (h.colour_type) {
-    case PNG_COLOR_TYPE_GRAY: return h.bit_depth == 1 ? "1" : h.bit_depth == 16 ? "I;16" : "L";
-    case PNG_COLOR_TYPE_GRAY_ALPHA: return h.bit_depth == 16 ? "RGBA" : "LA";
-    case PNG_COLOR_TYPE_PALETTE: return "P";
-    case PNG_COLOR_TYPE_RGB: return "RGB";
-    default: return "RGBA";
+    case PNG_COLOR_TYPE_GRAY:
+      return h.bit_depth == 1 ? "1" : h.bit_depth == 16 ? "I;16" : "L";
+    case PNG_COLOR_TYPE_GRAY_ALPHA:
+      return h.bit_depth == 16 ? "RGBA" : "LA";
+    case PNG_COLOR_TYPE_PALETTE:
+      return "P";
+    case PNG_COLOR_TYPE_RGB:
+      return "RGB";
+    default:
+      return "RGBA";
   }
 }
 

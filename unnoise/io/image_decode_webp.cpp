@@ -29,7 +29,8 @@ Decoded decode_webp(std::string_view bytes, std::string_view where) {
   WebPBitstreamFeatures features;
   if (!demuxer || WebPGetFeatures(data.bytes, data.size, &features) != VP8_STATUS_OK)
     fail_damaged(where, "WebP", "its chunks do not add up");
-  check_size(WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_WIDTH), WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_HEIGHT), where);
+  check_size(WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_WIDTH), WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_HEIGHT),
+             where);
 
   WebPAnimDecoderOptions options;
   WebPAnimDecoderOptionsInit(&options);
@@ -38,7 +39,8 @@ Decoded decode_webp(std::string_view bytes, std::string_view where) {
   WebPAnimInfo info;
   uint8_t* frame = nullptr;  // owned by the decoder
   int timestamp = 0;
-  if (!decoder || !WebPAnimDecoderGetInfo(decoder.get(), &info) || !WebPAnimDecoderGetNext(decoder.get(), &frame, &timestamp))
+  if (!decoder || !WebPAnimDecoderGetInfo(decoder.get(), &info) ||
+      !WebPAnimDecoderGetNext(decoder.get(), &frame, &timestamp))
     fail_damaged(where, "WebP", "its pixels cannot be decoded");
 
   Decoded out{{info.canvas_width, info.canvas_height, features.has_alpha ? "RGBA" : "RGB", {}, {}, {}},

@@ -25,7 +25,9 @@ std::vector<Image> to_images(const Tensor& x) {
   return images;
 }
 
-Image image_grid(const Tensor& x, int64_t columns, int64_t padding) { return image_grid(to_images(x), columns, padding); }
+Image image_grid(const Tensor& x, int64_t columns, int64_t padding) {
+  return image_grid(to_images(x), columns, padding);
+}
 
 Image image_grid(const std::vector<Image>& images, int64_t columns, int64_t padding) {
   if (images.empty() || columns < 0 || padding < 0)
@@ -34,8 +36,9 @@ Image image_grid(const std::vector<Image>& images, int64_t columns, int64_t padd
   for (const Image& image : images) {
     check_image(image, "image_grid");
     if (image.width != first.width || image.height != first.height || image.channels != first.channels)
-      throw usage_error(fmt::format("image_grid: pictures of {}x{}x{} and {}x{}x{} do not fit on one sheet", first.width,
-                                    first.height, first.channels, image.width, image.height, image.channels));
+      throw usage_error(fmt::format("image_grid: pictures of {}x{}x{} and {}x{}x{} do not fit on one sheet",
+                                    first.width, first.height, first.channels, image.width, image.height,
+                                    image.channels));
   }
   if (images.size() == 1) return first;
   const auto count = static_cast<int64_t>(images.size());

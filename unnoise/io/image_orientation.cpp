@@ -44,7 +44,7 @@ int exif_orientation(std::string_view exif) {
 DecodedImage turned_upright(DecodedImage image, int orientation) {
   if (orientation <= 1 || orientation > 8) return image;
   // Orientation says which edge of the scene the first row and the first column are.
-  const bool swaps = orientation >= 5;                                               // rows are columns of the scene
+  const bool swaps = orientation >= 5;  // rows are columns of the scene
   const bool bottom_up = orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
   const bool right_left = orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
   const int64_t bytes = mode_bytes(image.mode);

@@ -15,7 +15,8 @@ namespace unnoise {
 namespace image_decode {
 
 void check_size(int64_t width, int64_t height, std::string_view where) {
-  if (width < 1 || height < 1) throw data_error(fmt::format("{}: the picture has no pixels ({}x{})", where, width, height));
+  if (width < 1 || height < 1)
+    throw data_error(fmt::format("{}: the picture has no pixels ({}x{})", where, width, height));
   if (width > kMaxImagePixels / height)
     throw data_error(fmt::format("{}: the picture claims {}x{} pixels; at most {} are accepted", where, width, height,
                                  kMaxImagePixels),

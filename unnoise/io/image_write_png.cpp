@@ -36,16 +36,20 @@ void append_chunk(std::string& png, std::string_view type, std::string_view data
 /// What filter `type` (0 to 4, clause 9.2) predicts from left, up and up-left.
 uint8_t predicted(int type, int left, int up, int up_left) {
   switch (type) {
-    case 1: return static_cast<uint8_t>(left);
-    case 2: return static_cast<uint8_t>(up);
-    case 3: return static_cast<uint8_t>((left + up) / 2);
+    case 1:
+      return static_cast<uint8_t>(left);
+    case 2:
+      return static_cast<uint8_t>(up);
+    case 3:
+      return static_cast<uint8_t>((left + up) / 2);
     case 4: {  // Paeth: the neighbour nearest to left + up - up_left
       const int to_left = std::abs(up - up_left), to_up = std::abs(left - up_left);
       const int to_up_left = std::abs(left + up - 2 * up_left);
       if (to_left <= to_up && to_left <= to_up_left) return static_cast<uint8_t>(left);
       return static_cast<uint8_t>(to_up <= to_up_left ? up : up_left);
     }
-    default: return 0;
+    default:
+      return 0;
   }
 }
 
@@ -95,7 +99,8 @@ void append_header(std::string& png, const Image& image) {
   static constexpr std::array<char, 5> kColourType = {0, 0, 4, 2, 6};  // by channels: grey, grey + alpha, RGB, RGBA
   png += "\x89PNG\r\n\x1a\n";
   std::string header = number(static_cast<uint32_t>(image.width)) + number(static_cast<uint32_t>(image.height));
-  header += {8, kColourType[static_cast<size_t>(image.channels)], 0, 0, 0};  // bits, type, deflate, filters, no interlace
+  header +=
+      {8, kColourType[static_cast<size_t>(image.channels)], 0, 0, 0};  // bits, type, deflate, filters, no interlace
   append_chunk(png, "IHDR", header);
 }
 
@@ -103,15 +108,18 @@ void check_key(const std::string& key) {
   const bool printable = std::ranges::all_of(key, [](char c) { return c >= ' ' && c <= '~'; });
   const bool spaced = key.starts_with(' ') || key.ends_with(' ') || key.find("  ") != std::string::npos;
   if (key.empty() || key.size() > 79 || !printable || spaced)
-    throw usage_error(fmt::format("PNG text key \"{}\": expected 1 to 79 printable ASCII characters with single spaces", key));
+    throw usage_error(
+        fmt::format("PNG text key \"{}\": expected 1 to 79 printable ASCII characters with single spaces", key));
 }
 
 void append_text(std::string& png, const PngText& text) {
   for (const auto& [key, value] : text) {
     check_key(key);
-    if (value.find('\0') != std::string::npos) throw usage_error(fmt::format("PNG text \"{}\": the value has a NUL", key));
+    if (value.find('\0') != std::string::npos)
+      throw usage_error(fmt::format("PNG text \"{}\": the value has a NUL", key));
     const bool ascii = std::ranges::all_of(value, [](char c) { return static_cast<unsigned char>(c) < 128; });
-    const std::string separator(ascii ? 1 : 5, '\0');  // iTXt: NUL, not compressed, method 0, no language, no translated key
+    const std::string separator(ascii ? 1 : 5,
+                                '\0');  // iTXt: NUL, not compressed, method 0, no language, no translated key
     append_chunk(png, ascii ? "tEXt" : "iTXt", key + separator + value);
   }
 }
@@ -144,16 +152,19 @@ std::string encode_apng(const std::vector<Image>& frames, int64_t frame_ms, int6
   std::string png;
   append_header(png, frames[0]);
   append_chunk(png, "acTL", number(static_cast<uint32_t>(frames.size())) + number(0));  // 0 plays: for ever
-  const std::string extent = number(static_cast<uint32_t>(frames[0].width)) + number(static_cast<uint32_t>(frames[0].height)) +
-                             number(0) + number(0);
+  const std::string extent = number(static_cast<uint32_t>(frames[0].width)) +
+                             number(static_cast<uint32_t>(frames[0].height)) + number(0) + number(0);
   uint32_t sequence = 0;
   for (size_t i = 0; i < frames.size(); ++i) {
     const int64_t ms = i + 1 == frames.size() ? last_frame_ms : frame_ms;
     const std::string delay = number(static_cast<uint32_t>(ms), 2) + number(1000, 2);
-    append_chunk(png, "fcTL", number(sequence++) + extent + delay + std::string(2, '\0'));  // keep, and overwrite, the canvas
+    append_chunk(png, "fcTL",
+                 number(sequence++) + extent + delay + std::string(2, '\0'));  // keep, and overwrite, the canvas
     const std::string pixels = compressed_pixels(frames[i]);
-    if (i == 0) append_chunk(png, "IDAT", pixels);
-    else append_chunk(png, "fdAT", number(sequence++) + pixels);
+    if (i == 0)
+      append_chunk(png, "IDAT", pixels);
+    else
+      append_chunk(png, "fdAT", number(sequence++) + pixels);
   }
   append_chunk(png, "IEND", "");
   return png;
