@@ -25,10 +25,11 @@ find_package(Torch REQUIRED)
 # One interface target: LibTorch as SYSTEM headers, so that our warnings stay ours. The wheel carries headers of another fmt, which
 # would be found before the installed ones: a folder with a link to the latter comes first.
 get_target_property(fmt_headers fmt::fmt INTERFACE_INCLUDE_DIRECTORIES)
-file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/fmt-first)
-file(CREATE_LINK ${fmt_headers}/fmt ${CMAKE_BINARY_DIR}/fmt-first/fmt SYMBOLIC)
+set(fmt_first ${PROJECT_SOURCE_DIR}/build/.fmt-first)  # one path for all build folders, so that ccache can share
+file(MAKE_DIRECTORY ${fmt_first})
+file(CREATE_LINK ${fmt_headers}/fmt ${fmt_first}/fmt SYMBOLIC)
 add_library(unnoise_torch INTERFACE)
-target_include_directories(unnoise_torch INTERFACE $<BUILD_INTERFACE:${CMAKE_BINARY_DIR}/fmt-first>)
+target_include_directories(unnoise_torch INTERFACE $<BUILD_INTERFACE:${fmt_first}>)
 target_include_directories(unnoise_torch SYSTEM INTERFACE $<BUILD_INTERFACE:${TORCH_INCLUDE_DIRS}>)
 target_link_libraries(unnoise_torch INTERFACE $<BUILD_INTERFACE:${TORCH_LIBRARIES}> $<INSTALL_INTERFACE:torch>)
 set_target_properties(unnoise_torch PROPERTIES EXPORT_NAME torch)
