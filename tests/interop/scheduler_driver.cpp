@@ -1,0 +1,99 @@
+// Runs whole sampling loops with a stand-in network, for test_schedulers.py. argv[1] is a JSON file:
+//   out      safetensors file to write
+//   tables   [{name, class, config}]                -> NAME.betas, NAME.alphas, NAME.alphas_cumprod
+//   grids    [{name, class, config, steps: [...]}]  -> NAME.timesteps: those of each number of steps, one after the
+//   other loops    [{name, class, config, start: {steps | timesteps, eta, use_clipped_model_output}, seed, shape,
+//   learned}]
+//                                                   -> NAME.sample, NAME.x0 (of the last step)
+//   configs  [{config, to}]                         -> on stdout, a JSON list of scheduler_config.json
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/tensor.h>
+
+#include <cstdio>
+
+#include "unnoise/core/error.h"
+#include "unnoise/io/safetensors.h"
+#include "unnoise/schedulers/scheduler.h"
+
+namespace unnoise {
+namespace {
+
+/// x t / (t + 1), and behind it |x| / 20 where the variance is learned.
+Tensor network(const Tensor& x, const Tensor& t, bool learned) {
+  const Tensor time = t.to(x.scalar_type());
+  const Tensor out = x * time / (time + 1);
+  return learned ? at::cat({out, x.abs() / 20}, 1) : out;
+}
+
+StartOptions start_options(const Json& json) {
+  StartOptions options;
+  options.steps = json.value("steps", options.steps);
+  if (json.contains("timesteps")) options.timesteps = json["timesteps"].get<std::vector<int64_t>>();
+  options.eta = json.value("eta", options.eta);
+  options.use_clipped_model_output = json.value("use_clipped_model_output", false);
+  return options;
+}
+
+std::shared_ptr<const Scheduler> scheduler_of(const Json& request) {
+  return make_scheduler(request["class"].get<std::string>(), request["config"]);
+}
+
+void add_tables(const Json& request, const std::string& name, StateDict& out) {
+  const auto scheduler = scheduler_of(request);
+  out.emplace_back(name + ".betas", scheduler->noise.betas());
+  out.emplace_back(name + ".alphas", scheduler->noise.alphas());
+  out.emplace_back(name + ".alphas_cumprod", scheduler->noise.alphas_cumprod());
+}
+
+void add_grid(const Json& request, const std::string& name, StateDict& out) {
+  const auto scheduler = scheduler_of(request);
+  std::vector<int64_t> timesteps;
+  for (const int64_t steps : request["steps"]) {
+    const auto run = scheduler->start({.steps = steps});
+    for (const Step& step : run.steps()) timesteps.push_back(step.timestep.item<int64_t>());
+  }
+  out.emplace_back(name + ".timesteps", at::tensor(timesteps));
+}
+
+void add_loop(const Json& request, const std::string& name, StateDict& out) {
+  Rng rng(request["seed"].get<uint64_t>());
+  auto run = scheduler_of(request)->start(start_options(request["start"]));
+  Tensor x = run.first(request["shape"].get<Shape>(), rng), x0;
+  for (const Step& step : run.steps()) {
+    const Tensor output = network(run.input(x, step), step.timestep, request.value("learned", false));
+    auto result = run.step(x, output, step, rng);
+    x = result.prev_sample;
+    x0 = result.x0;
+  }
+  out.emplace_back(name + ".sample", x);
+  out.emplace_back(name + ".x0", x0);
+}
+
+void answer(const Json& request) {
+  StateDict out;
+  const auto each = [&](const char* key, auto add) {
+    for (const Json& one : request.value(key, Json::array())) add(one, one["name"].get<std::string>(), out);
+  };
+  each("tables", add_tables);
+  each("grids", add_grid);
+  each("loops", add_loop);
+  if (request.contains("out")) save_safetensors(request["out"].get<std::string>(), out);
+
+  Json configs = Json::array();
+  for (const Json& one : request.value("configs", Json::array()))
+    configs.push_back(make_scheduler(one["to"].get<std::string>(), *scheduler_from_config(one["config"]))->config());
+  std::puts(dump_json(configs).c_str());
+}
+
+}  // namespace
+}  // namespace unnoise
+
+int main(int argc, char** argv) {
+  try {
+    unnoise::answer(unnoise::read_json(argc > 1 ? argv[1] : ""));
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+}
