@@ -2,7 +2,6 @@
 #include <csetjmp>
 #include <cstddef>
 #include <cstdio>
-// jpeglib.h needs stdio and size_t before it
 #include <fmt/format.h>
 #include <jpeglib.h>
 
