@@ -210,10 +210,12 @@ std::string describe_plan(const TrainPlan& plan, const TrainOptions& options, in
                       plan.loader.resolution, enum_name(plan.loader.mode));
   text += fmt::format("network  UNet2DModel, {} parameters{}\n", human_count(num_parameters),
                       plan.pretrained ? fmt::format(", from {}", *plan.pretrained) : "");
-  text += fmt::format("plan     {} epochs x {} steps of {} pictures{} = {} steps\n", human_count(plan.num_epochs),
-                      human_count(a.updates_per_epoch()), options.train_batch_size,
-                      options.gradient_accumulation_steps > 1 ? fmt::format(" x {}", options.gradient_accumulation_steps) : "",
-                      human_count(plan.total_updates));
+  const std::string group = options.gradient_accumulation_steps > 1 ? fmt::format(" x {}", options.gradient_accumulation_steps) : "";
+  const std::string steps = fmt::format("{} steps of {}{} pictures", human_count(plan.total_updates), options.train_batch_size, group);
+  const double epochs = static_cast<double>(plan.total_updates) / static_cast<double>(a.updates_per_epoch());
+  text += options.max_train_steps ? fmt::format("plan     {} ({:.3g} epochs)\n", steps, epochs)
+                                  : fmt::format("plan     {} ({} epochs of {})\n", steps, human_count(plan.num_epochs),
+                                                human_count(a.updates_per_epoch()));
   text += fmt::format("memory   {} for weights, gradients and optimizer{}, and activations on top",
                       human_bytes(copies * 4.0 * static_cast<double>(num_parameters)), plan.ema ? " and average" : "");
   return text;

@@ -62,6 +62,7 @@ Trainer::Trainer(const TrainOptions& options, TrainPlan plan, const RunFolder& f
   if (plan_.pretrained && !checkpoint) unet_->load_state(load_component_weights(*plan_.pretrained, "unet"), *plan_.pretrained);
   unet_->set_gradient_checkpointing(options.gradient_checkpointing);
   unet_->set_dropout_rng(&dropout_rng_);
+  unet_->to(plan_.device);
   if (plan_.ema) ema_ = std::make_unique<Ema>(unet_->named_parameters(), *plan_.ema);
 
   std::optional<TrainerState> state;
@@ -69,7 +70,6 @@ Trainer::Trainer(const TrainOptions& options, TrainPlan plan, const RunFolder& f
     check_same_data(checkpoint_data(*checkpoint), position_data(plan_, options_), *checkpoint);
     state = load_checkpoint(*checkpoint, *unet_, ema_.get());
   }
-  unet_->to(plan_.device);
   unet_->train();
   optimizer_ = std::make_unique<Optimizer>(unet_->named_parameters(), plan_.optimizer);
   loader_ = std::make_unique<Loader>(plan_.dataset, plan_.loader, observer_);
