@@ -1,5 +1,5 @@
-// Writes event files as the request says: [{"folder", "resume_step"?, "events": [{"tag", "step", "wall_time", "value" | "png"}]}].
-// Prints the path of each file.
+// Writes event files as the request says: [{"folder", "resume_step"?, "events": [{"tag", "step", "wall_time", "value" |
+// "png"}]}]. Prints the path of each file.
 #include <cstdio>
 #include <optional>
 
@@ -16,8 +16,10 @@ int main(int, char** argv) {
       const auto tag = event["tag"].get<std::string>();
       const auto step = event["step"].get<int64_t>();
       const auto wall_time = event["wall_time"].get<double>();
-      if (event.contains("png")) writer.image(tag, read_file(event["png"].get<std::string>()), step, wall_time);
-      else writer.scalar(tag, event["value"].get<double>(), step, wall_time);
+      if (event.contains("png"))
+        writer.image(tag, read_file(event["png"].get<std::string>()), step, wall_time);
+      else
+        writer.scalar(tag, event["value"].get<double>(), step, wall_time);
     }
     std::puts(writer.path().c_str());
   }

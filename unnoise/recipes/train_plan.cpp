@@ -199,6 +199,7 @@ TrainPlan plan_training(const TrainOptions& options, const Observer& observer) {
   check_labels(plan);
   Json known = unet2d_config(plan.unet);
   plan.unet_config.update(known);
+  const UNet2D can_be_built(plan.unet, nullptr);  // else it throws here, before anything is written
   return plan;
 }
 
