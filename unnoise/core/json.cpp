@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <array>
+#include <charconv>
 #include <cmath>
 #include <limits>
 
@@ -71,33 +73,46 @@ void check_depth(std::string_view text, std::string_view where) {
   }
 }
 
-bool has_infinity(const Json& json) {
-  if (json.is_number_float()) return !std::isfinite(json.get<double>());
-  if (json.is_structured())
-    for (const auto& item : json)
-      if (has_infinity(item)) return true;
-  return false;
+/// The shortest digits that give the same number again, laid out as Python's repr does: 0.0001, 1e-05, 1.0, 1e+16, Infinity.
+std::string python_float(double value) {
+  if (std::isnan(value)) return "NaN";
+  if (std::isinf(value)) return value > 0 ? "Infinity" : "-Infinity";
+  const double magnitude = std::abs(value);
+  const bool fixed = value == 0 || (magnitude >= 1e-4 && magnitude < 1e16);
+  std::array<char, 32> buffer;
+  const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,
+                                 fixed ? std::chars_format::fixed : std::chars_format::scientific).ptr;
+  std::string text(buffer.data(), end);
+  if (fixed && text.find('.') == std::string::npos) text += ".0";
+  return text;
 }
 
-/// nlohmann writes null for a number that is not finite: mark each with a string first, then strip the marks.
-Json with_marked_infinities(Json json) {
-  if (json.is_number_float() && !std::isfinite(json.get<double>())) {
-    const double value = json.get<double>();
-    return std::isnan(value) ? "\x01NaN" : value > 0 ? "\x01Infinity" : "\x01-Infinity";
+/// nlohmann's own writer is not used for numbers: one in 300 gets a digit more than Python writes, and infinities become null.
+void append(std::string& out, const Json& json, int indent, int level) {
+  const auto new_line = [&](int to_level) {
+    if (indent >= 0) out.append("\n").append(static_cast<size_t>(indent * to_level), ' ');
+  };
+  const auto scalar = [](const Json& value) { return value.dump(-1, ' ', true, Json::error_handler_t::replace); };
+  if (json.is_number_float()) {
+    out += python_float(json.get<double>());
+  } else if (!json.is_structured() || json.empty()) {
+    out += scalar(json);
+  } else {
+    out += json.is_object() ? '{' : '[';
+    for (auto item = json.begin(); item != json.end(); ++item) {
+      if (item != json.begin()) out += ',';
+      new_line(level + 1);
+      if (json.is_object()) out.append(scalar(Json(item.key()))).append(indent >= 0 ? ": " : ":");
+      append(out, *item, indent, level + 1);
+    }
+    new_line(level);
+    out += json.is_object() ? '}' : ']';
   }
-  if (json.is_structured())
-    for (auto& item : json) item = with_marked_infinities(item);
-  return json;
 }
 
 std::string dump(const Json& json, int indent) {
-  const auto text = [&](const Json& value) { return value.dump(indent, ' ', true, Json::error_handler_t::replace); };
-  if (!has_infinity(json)) return text(json);
-  std::string out = text(with_marked_infinities(json));
-  for (const std::string_view literal : {"NaN", "Infinity", "-Infinity"}) {
-    const std::string marked = fmt::format("\"\\u0001{}\"", literal);
-    for (size_t at = 0; (at = out.find(marked, at)) != std::string::npos;) out.replace(at, marked.size(), literal);
-  }
+  std::string out;
+  append(out, json, indent, 0);
   return out;
 }
 
