@@ -33,13 +33,16 @@ std::string_view trim(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(" \t\r") - begin + 1);
 }
 
-/// The value of a scalar as written: quotes taken off, a comment after it dropped.
+/// The value of a scalar: quotes and escapes taken off, a comment after it dropped.
 std::string plain_value(std::string_view text) {
   text = trim(text);
-  if (text.size() >= 2 && (text[0] == '"' || text[0] == '\'')) {
-    const size_t end = text.find(text[0], 1);
-    return std::string(text.substr(1, end == std::string_view::npos ? end : end - 1));
+  if (text.starts_with('"')) {
+    size_t end = 1;
+    while (end < text.size() && text[end] != '"') end += text[end] == '\\' ? 2 : 1;
+    const Json value = Json::parse(text.substr(0, end + 1), nullptr, false);  // the escapes of JSON are YAML's, too
+    return value.is_string() ? value.get<std::string>() : std::string(text);
   }
+  if (text.starts_with('\'')) return std::string(text.substr(1, text.find('\'', 1) - 1));
   return std::string(trim(text.substr(0, text.starts_with('#') ? 0 : text.find(" #"))));
 }
 
