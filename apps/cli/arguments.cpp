@@ -61,7 +61,8 @@ std::string suggestion(const std::string& flag, const std::vector<std::string>& 
 Error unknown_word(std::string_view command, const std::string& word, const std::vector<std::string>& known) {
   const std::string all = fmt::format("\"unnoise {} --help\" lists the flags.", command);
   if (!word.starts_with("-"))
-    return usage_error(fmt::format("unexpected word \"{}\"", word), fmt::format("Options start with two dashes. {}", all));
+    return usage_error(fmt::format("unexpected word \"{}\"", word),
+                       fmt::format("Options start with two dashes. {}", all));
   const std::string near = suggestion(flag_part(word), known);
   return usage_error(fmt::format("unknown flag \"{}\"", word.substr(0, word.find('='))), near.empty() ? all : near);
 }
@@ -71,8 +72,8 @@ std::string reminder(const OptionRow& row) {
   return fmt::format("{}{}{}: {}", row.flag(), row.kind.empty() ? "" : " ", row.kind, row.help);
 }
 
-/// "--flag=3" becomes "--flag" "3" and "--switch false" becomes "--switch=false", so that empty values and values that start with
-/// a dash are no puzzle for CLI11. A flag that stands where a value should is an error.
+/// "--flag=3" becomes "--flag" "3" and "--switch false" becomes "--switch=false", so that empty values and values that
+/// start with a dash are no puzzle for CLI11. A flag that stands where a value should is an error.
 std::vector<std::string> normalised(const std::vector<OptionRow>& rows, Arguments arguments) {
   constexpr std::array<std::string_view, 9> kBooleans = {"true", "false", "yes", "no", "on", "off", "1", "0", "none"};
   const auto known = known_flags(rows);
@@ -123,7 +124,8 @@ GivenFlags parse_flags(std::string_view command, const std::vector<OptionRow>& r
   }
   const auto extras = app.remaining();
   if (!extras.empty()) {
-    const auto flag = std::find_if(extras.begin(), extras.end(), [](const auto& word) { return word.starts_with("-"); });
+    const auto flag =
+        std::find_if(extras.begin(), extras.end(), [](const auto& word) { return word.starts_with("-"); });
     throw unknown_word(command, flag != extras.end() ? *flag : extras.front(), known_flags(rows));
   }
   GivenFlags given;

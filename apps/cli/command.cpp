@@ -13,8 +13,9 @@ const Command& find_command(Commands commands, std::string_view name) {
     names.emplace_back(command.name);
   }
   const std::string near = nearest_name(name, names);
-  throw usage_error(fmt::format("unknown command \"{}\"", name),
-                    near.empty() ? "\"unnoise help\" lists the commands." : fmt::format("Did you mean \"unnoise {}\"?", near));
+  throw usage_error(
+      fmt::format("unknown command \"{}\"", name),
+      near.empty() ? "\"unnoise help\" lists the commands." : fmt::format("Did you mean \"unnoise {}\"?", near));
 }
 
 }  // namespace unnoise::cli

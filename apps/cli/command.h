@@ -23,9 +23,9 @@ using Arguments = std::span<const std::string>;
 
 struct Command {
   std::string_view name;
-  std::string_view summary;            ///< one line for the list of commands
-  std::string_view usage;              ///< what follows the name: "--model DIR [options]"
-  std::string_view description;        ///< a paragraph or two for its own help
+  std::string_view summary;      ///< one line for the list of commands
+  std::string_view usage;        ///< what follows the name: "--model DIR [options]"
+  std::string_view description;  ///< a paragraph or two for its own help
   std::vector<Example> examples;
   std::vector<OptionRow> options;      ///< for help and completion, with the defaults
   std::vector<std::string> arguments;  ///< words that may follow, for completion: "bash", "zsh"

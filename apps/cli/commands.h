@@ -1,4 +1,5 @@
-// One function a subcommand, each in the file of its name. A new subcommand is a file, a line here and a row in main.cpp.
+// One function a subcommand, each in the file of its name. A new subcommand is a file, a line here and a row in
+// main.cpp.
 #pragma once
 
 #include "apps/cli/command.h"

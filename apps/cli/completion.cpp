@@ -28,7 +28,8 @@ std::string bash_values(const Command& command) {
     if (takes_no_value(row)) continue;
     if (!row.choices.empty())
       out += fmt::format("        {}) _unnoise_words \"{}\"; return ;;\n", row.flag(), fmt::join(row.choices, " "));
-    else (row.kind == "TEXT" ? files : free).push_back(row.flag());
+    else
+      (row.kind == "TEXT" ? files : free).push_back(row.flag());
   }
   out += fmt::format("        {}) _unnoise_files; return ;;\n", fmt::join(files, "|"));
   if (!free.empty()) out += fmt::format("        {}) return ;;\n", fmt::join(free, "|"));
@@ -39,9 +40,12 @@ std::string bash_values(const Command& command) {
 std::string zsh_text(std::string_view text) {
   std::string out;
   for (const char c : text) {
-    if (c == '\'') out += "'\\''";
-    else if (c == '[' || c == ']' || c == ':' || c == '\\') (out += '\\') += c;
-    else out += c;
+    if (c == '\'')
+      out += "'\\''";
+    else if (c == '[' || c == ']' || c == ':' || c == '\\')
+      (out += '\\') += c;
+    else
+      out += c;
   }
   return out;
 }
@@ -53,7 +57,8 @@ std::string zsh_option(const OptionRow& row) {
     return fmt::format("        '{}[{}]' \\\n        '{}[not: {}]' \\\n", row.flag(), help, off, help);
   }
   const std::string values = !row.choices.empty() ? fmt::format("({})", fmt::join(row.choices, " "))
-                             : row.kind == "TEXT" ? "_files" : " ";
+                             : row.kind == "TEXT" ? "_files"
+                                                  : " ";
   return fmt::format("        '{}=[{}]:{}:{}' \\\n", row.flag(), help, zsh_text(row.kind), values);
 }
 
@@ -74,7 +79,8 @@ _unnoise() {{
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then _unnoise_words "{} --help --version"; return; fi
   case ${{COMP_WORDS[1]}} in
-)sh", fmt::join(names, " "));
+)sh",
+                                fmt::join(names, " "));
   for (const Command& command : commands) {
     out += fmt::format("    {})\n", command.name);
     if (!command.options.empty()) out += "      case $previous in\n" + bash_values(command) + "      esac\n";

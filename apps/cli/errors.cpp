@@ -13,14 +13,18 @@ namespace unnoise::cli {
 namespace {
 
 constexpr const char* kLessMemory =
-    "Try a smaller --train-batch-size (or --batch-size) or --resolution, --gradient-checkpointing, or close other programs.";
+    "Try a smaller --train-batch-size (or --batch-size) or --resolution, --gradient-checkpointing, or close other "
+    "programs.";
 constexpr const char* kReport = "This is a bug in unnoise. Please report it with the command and the text above.";
 
 int exit_code(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::usage: return kUsage;
-    case ErrorKind::data: return kData;
-    case ErrorKind::environment: return kEnvironment;
+    case ErrorKind::usage:
+      return kUsage;
+    case ErrorKind::data:
+      return kData;
+    case ErrorKind::environment:
+      return kEnvironment;
   }
   return kBug;
 }

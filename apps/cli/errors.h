@@ -12,8 +12,8 @@ struct Failure {
   std::string hint;  ///< "" = none
 };
 
-/// An Error by its kind; memory that cannot be had is the environment's fault; anything else is a bug of ours, with the text of
-/// LibTorch's exceptions cut before the stack trace.
+/// An Error by its kind; memory that cannot be had is the environment's fault; anything else is a bug of ours, with the
+/// text of LibTorch's exceptions cut before the stack trace.
 Failure describe_failure(const std::exception_ptr& error);
 
 /// Prints "error: ..." and "hint: ..." on standard error and returns the exit code.

@@ -11,6 +11,11 @@
 namespace unnoise::cli {
 namespace {
 
+constexpr const char* kPurpose =
+    "unnoise trains diffusion models on your pictures and draws new ones with them. Its model folders are those of "
+    "diffusers, in both directions.";
+constexpr const char* kSpellings = "Dashes and underscores both work: --output-dir, --output_dir.";
+constexpr const char* kSwitches = " Switches are turned off by --no-NAME or --NAME=false.";
 constexpr size_t kIndent = 2, kHelpColumn = 34, kWidest = 110;
 
 size_t page_columns() { return std::clamp<size_t>(terminal_columns(Stream::out), 60, kWidest); }
@@ -61,8 +66,7 @@ std::string option_text(const OptionRow& row) {
 }  // namespace
 
 std::string program_help(Commands commands) {
-  std::string out = wrapped("unnoise trains diffusion models on your pictures and draws new ones with them. Its model folders "
-                            "are those of diffusers, in both directions.", page_columns(), 0) + "\n";
+  std::string out = wrapped(kPurpose, page_columns(), 0) + "\n";
   out += heading("Usage") + "  unnoise COMMAND [options]\n" + heading("Commands");
   for (const Command& command : commands) out += fmt::format("  {:<12}{}\n", command.name, command.summary);
   out += examples_text({
@@ -92,10 +96,7 @@ std::string command_help(const Command& command) {
   if (!command.options.empty()) {
     out += heading("Options from a file") + row_text("--options FILE", "JSON with any of the above; flags win over it");
     const bool has_switch = std::any_of(command.options.begin(), command.options.end(), takes_no_value);
-    out += "\n" + wrapped(has_switch ? "Dashes and underscores both work: --output-dir, --output_dir. Switches are turned off by "
-                                       "--no-NAME or --NAME=false."
-                                     : "Dashes and underscores both work: --output-dir, --output_dir.",
-                          page_columns(), 0) + "\n";
+    out += "\n" + wrapped(std::string(kSpellings) + (has_switch ? kSwitches : ""), page_columns(), 0) + "\n";
   }
   return out + examples_text(command.examples);
 }

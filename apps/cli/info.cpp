@@ -1,4 +1,4 @@
-// unnoise info
+// The subcommand "info".
 #include "unnoise/recipes/info.h"
 
 #include "apps/cli/arguments.h"
@@ -20,10 +20,12 @@ Command info_command() {
       "info",
       "look inside a model: network, size, cost, scheduler",
       "--model DIR [options]",
-      "Prints the network's tree with parameters and output shapes, totals, multiply-adds, the scheduler and the licence.",
+      "Prints the network's tree with parameters and output shapes, totals, multiply-adds, the scheduler and the "
+      "licence.",
       {
           {"A trained model:", "unnoise info --model my-model"},
-          {"What a network of the course costs at another size:", "unnoise info --model butterflies --height 64 --width 64"},
+          {"What a network of the course costs at another size:",
+           "unnoise info --model butterflies --height 64 --width 64"},
           {"For scripts:", "unnoise info --model my-model --json"},
       },
       shown_options<InfoOptions>(),

@@ -13,8 +13,8 @@
 namespace unnoise::cli {
 namespace {
 
-// A signal handler can reach nothing but globals, and may call only async-signal-safe functions: it counts, and wakes the
-// watching thread through a pipe.
+// A signal handler can reach nothing but globals, and may call only async-signal-safe functions: it counts, and wakes
+// the watching thread through a pipe.
 std::atomic<int> signals_seen = 0;
 std::atomic<int> wake_descriptor = -1;
 static_assert(std::atomic<int>::is_always_lock_free);

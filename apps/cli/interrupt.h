@@ -8,9 +8,9 @@
 
 namespace unnoise::cli {
 
-/// While it lives, the first SIGINT or SIGTERM requests a stop and calls `on_first` (on a thread of its own); a second one ends
-/// the process at once with exit code 130. A signal that the parent set to be ignored (nohup, a job in the background) stays
-/// ignored. One at a time.
+/// While it lives, the first SIGINT or SIGTERM requests a stop and calls `on_first` (on a thread of its own); a second
+/// one ends the process at once with exit code 130. A signal that the parent set to be ignored (nohup, a job in the
+/// background) stays ignored. One at a time.
 class Interrupt {
  public:
   explicit Interrupt(std::function<void()> on_first);

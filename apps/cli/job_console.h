@@ -17,8 +17,7 @@ class JobConsole {
 
  private:
   ProgressDisplay display_;
-  Interrupt interrupt_{
-      [this] { display_.note("finishing the step and saving; press Ctrl-C again to quit at once"); }};
+  Interrupt interrupt_{[this] { display_.note("finishing the step and saving; press Ctrl-C again to quit at once"); }};
 };
 
 }  // namespace unnoise::cli

@@ -1,3 +1,4 @@
+// The program: its commands, in the order of the help.
 #include <string>
 #include <vector>
 
@@ -8,5 +9,6 @@
 int main(int argc, char** argv) {
   using namespace unnoise::cli;
   keep_freed_memory();
-  return run_program({train_command(), sample_command(), info_command()}, std::vector<std::string>(argv + 1, argv + argc));
+  return run_program({train_command(), sample_command(), info_command()},
+                     std::vector<std::string>(argv + 1, argv + argc));
 }

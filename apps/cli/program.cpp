@@ -17,7 +17,8 @@ namespace {
 bool asks_for_help(const std::string& word) { return word == "--help" || word == "-h"; }
 
 Command help_command(const std::vector<Command>& commands) {
-  Command help{"help", "explain a command", "[COMMAND]", "", {{"Every option of training:", "unnoise help train"}}, {}, {}, {}};
+  Command help{
+      "help", "explain a command", "[COMMAND]", "", {{"Every option of training:", "unnoise help train"}}, {}, {}, {}};
   for (const Command& command : commands) help.arguments.emplace_back(command.name);
   help.run = [&commands](Arguments arguments) {
     print(arguments.empty() ? program_help(commands) : command_help(find_command(commands, arguments[0])));
@@ -27,11 +28,15 @@ Command help_command(const std::vector<Command>& commands) {
 }
 
 Command completion_command(const std::vector<Command>& commands) {
-  Command completion{"completion", "print a completion script for bash or zsh", "bash|zsh",
+  Command completion{"completion",
+                     "print a completion script for bash or zsh",
+                     "bash|zsh",
                      "The script completes commands, flags, the values of flags and file names.",
                      {{"For bash, in ~/.bashrc:", "eval \"$(unnoise completion bash)\""},
                       {"For zsh, in ~/.zshrc after compinit:", "eval \"$(unnoise completion zsh)\""}},
-                     {}, {"bash", "zsh"}, {}};
+                     {},
+                     {"bash", "zsh"},
+                     {}};
   completion.run = [&commands](Arguments arguments) {
     if (arguments.size() != 1 || (arguments[0] != "bash" && arguments[0] != "zsh"))
       throw usage_error("completion: expected bash or zsh", "unnoise completion bash");
@@ -51,7 +56,8 @@ int dispatch(const std::vector<Command>& commands, const std::vector<std::string
     return kDone;
   }
   if (words[0].starts_with("-"))
-    throw usage_error("expected a command before \"" + words[0] + "\"", "unnoise COMMAND [options]; \"unnoise help\" lists the commands.");
+    throw usage_error("expected a command before \"" + words[0] + "\"",
+                      "unnoise COMMAND [options]; \"unnoise help\" lists the commands.");
   const Command& command = find_command(commands, words[0]);
   const Arguments arguments = Arguments(words).subspan(1);
   if (std::any_of(arguments.begin(), arguments.end(), asks_for_help)) {

@@ -8,8 +8,8 @@
 
 namespace unnoise::cli {
 
-/// Runs the command that `words` (without the program's name) ask for and returns the exit code; `help` and `completion` are
-/// added to `commands`. Catches everything.
+/// Runs the command that `words` (without the program's name) ask for and returns the exit code; `help` and
+/// `completion` are added to `commands`. Catches everything.
 int run_program(std::vector<Command> commands, const std::vector<std::string>& words);
 
 /// Writes results to standard output. Throws Error::environment when that fails (a full disk behind a redirection).

@@ -39,10 +39,12 @@ void ProgressDisplay::show(const Progress& progress) {
   const std::lock_guard lock(mutex_);
   const auto now = Clock::now();
   if (!redraws_) {
-    if (pace_.due(progress, std::chrono::duration<double>(now - start_).count())) write_error(plain_progress(progress) + "\n");
+    if (pace_.due(progress, std::chrono::duration<double>(now - start_).count()))
+      write_error(plain_progress(progress) + "\n");
     return;
   }
-  const bool soon = on_screen_ && now - drawn_at_ < kRedrawEvery && progress.stage == stage_ && progress.done != progress.total;
+  const bool soon =
+      on_screen_ && now - drawn_at_ < kRedrawEvery && progress.stage == stage_ && progress.done != progress.total;
   stage_ = progress.stage;
   last_ = progress;
   last_.stage = stage_;

@@ -11,8 +11,8 @@
 
 namespace unnoise::cli {
 
-/// On a terminal one line that is redrawn, with log lines passing above it; elsewhere plain lines now and then. All functions
-/// may be called from any thread.
+/// On a terminal one line that is redrawn, with log lines passing above it; elsewhere plain lines now and then. All
+/// functions may be called from any thread.
 class ProgressDisplay {
  public:
   ProgressDisplay();
@@ -38,7 +38,7 @@ class ProgressDisplay {
   const bool unicode_;
   const Clock::time_point start_ = Clock::now();
   PlainPace pace_;
-  Progress last_;          // last_.stage points to stage_
+  Progress last_;  // last_.stage points to stage_
   std::string stage_;
   bool on_screen_ = false;
   Clock::time_point drawn_at_;

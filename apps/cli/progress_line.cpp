@@ -73,7 +73,8 @@ std::string plain_progress(const Progress& progress) {
 std::string bar_progress(const Progress& progress, size_t columns, bool unicode) {
   const std::string stage(progress.stage), end = left(progress);
   std::string middle = joined({counts(progress), end, progress.detail, rate(progress)});
-  if (display_width(stage) + 2 + display_width(middle) > columns) middle = joined({counts(progress), end, progress.detail});
+  if (display_width(stage) + 2 + display_width(middle) > columns)
+    middle = joined({counts(progress), end, progress.detail});
   const size_t taken = display_width(stage) + display_width(middle) + 3;
   std::string line = stage;
   if (progress.total > 0 && taken + kNarrowestBar <= columns)

@@ -1,4 +1,4 @@
-// unnoise sample
+// The subcommand "sample".
 #include "unnoise/recipes/sample.h"
 
 #include "apps/cli/arguments.h"
@@ -25,12 +25,16 @@ Command sample_command() {
       "sample",
       "draw pictures with a trained model",
       "--model DIR [options]",
-      "Draws from noise, step by step, and writes a PNG a picture; the names of all files written are printed, one a line. The "
+      "Draws from noise, step by step, and writes a PNG a picture; the names of all files written are printed, one a "
+      "line. The "
       "same seed gives the picture that diffusers gives with a CPU generator of that seed.",
       {
-          {"16 pictures and one sheet with all of them:", "unnoise sample --model my-model --num-images 16 --grid grid.png"},
-          {"Faster, with 50 steps of DDIM:", "unnoise sample --model my-model --scheduler ddim --num-inference-steps 50"},
-          {"Three pictures that keep their seed whatever the batch:", "unnoise sample --model my-model --num-images 3 --seeds 7,8,9"},
+          {"16 pictures and one sheet with all of them:",
+           "unnoise sample --model my-model --num-images 16 --grid grid.png"},
+          {"Faster, with 50 steps of DDIM:",
+           "unnoise sample --model my-model --scheduler ddim --num-inference-steps 50"},
+          {"Three pictures that keep their seed whatever the batch:",
+           "unnoise sample --model my-model --num-images 3 --seeds 7,8,9"},
           {"The picture emerging from noise, as an animation:", "unnoise sample --model my-model --gif emerging.gif"},
       },
       shown_options<SampleOptions>(),

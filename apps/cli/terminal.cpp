@@ -70,7 +70,8 @@ std::string styled(std::string_view text, Style style, Stream stream) {
   if (!can_redraw(stream) || !environment("NO_COLOR").empty()) return std::string(text);
   constexpr std::array<std::pair<Style, const char*>, 5> kCodes = {
       {{Style::bold, "1"}, {Style::red, "1;31"}, {Style::yellow, "33"}, {Style::cyan, "36"}, {Style::dim, "2"}}};
-  const auto* code = std::find_if(kCodes.begin(), kCodes.end(), [&](const auto& entry) { return entry.first == style; });
+  const auto* code =
+      std::find_if(kCodes.begin(), kCodes.end(), [&](const auto& entry) { return entry.first == style; });
   return std::string("\x1b[") + code->second + "m" + std::string(text) + "\x1b[0m";
 }
 
@@ -83,7 +84,8 @@ size_t display_width(std::string_view text) {
 std::string truncated(std::string_view text, size_t columns) {
   if (display_width(text) <= columns) return std::string(text);
   const std::string_view ellipsis = shows_unicode() ? "…" : "...";
-  if (columns <= display_width(ellipsis)) return std::string(ellipsis.substr(0, shows_unicode() ? ellipsis.size() : columns));
+  if (columns <= display_width(ellipsis))
+    return std::string(ellipsis.substr(0, shows_unicode() ? ellipsis.size() : columns));
   size_t room = columns - display_width(ellipsis);
   std::string_view rest = text;
   while (!rest.empty()) {

@@ -25,7 +25,8 @@ std::string styled(std::string_view text, Style style, Stream stream);
 size_t display_width(std::string_view text);
 /// `text` in at most `columns`; what is cut off becomes an ellipsis.
 std::string truncated(std::string_view text, size_t columns);
-/// `text` broken at blanks into lines of at most `columns` (longer words stay whole), joined by a newline and `indent` blanks.
+/// `text` broken at blanks into lines of at most `columns` (longer words stay whole), joined by a newline and `indent`
+/// blanks.
 std::string wrapped(std::string_view text, size_t columns, size_t indent);
 
 /// Writes all of `text`, unbuffered; errors are ignored, for there is nowhere left to report them.

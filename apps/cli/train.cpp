@@ -1,4 +1,4 @@
-// unnoise train
+// The subcommand "train".
 #include "unnoise/recipes/train.h"
 
 #include "apps/cli/arguments.h"
@@ -23,19 +23,23 @@ Command train_command() {
       "train",
       "train a model on a folder of pictures",
       "--train-data-dir DIR [options]",
-      "Takes the options of diffusers' train_unconditional.py under their own names, and some more. Everything is written below "
-      "--output-dir: options.json, log.jsonl, loss.svg, samples, checkpoints, and at the end the model. Ctrl-C finishes the "
+      "Takes the options of diffusers' train_unconditional.py under their own names, and some more. Everything is "
+      "written below "
+      "--output-dir: options.json, log.jsonl, loss.svg, samples, checkpoints, and at the end the model. Ctrl-C "
+      "finishes the "
       "step and saves; --resume-from-checkpoint latest goes on exactly from there.",
       {
           {"A folder of pictures, the network of the course's butterflies, 30 epochs:",
-           "unnoise train --train-data-dir my-pictures --model-config-name-or-path butterflies --resolution 32 --num-epochs 30 "
+           "unnoise train --train-data-dir my-pictures --model-config-name-or-path butterflies --resolution 32 "
+           "--num-epochs 30 "
            "--output-dir my-model"},
           {"Go on after Ctrl-C, a crash or a power cut:",
            "unnoise train --options my-model/options.json --resume-from-checkpoint latest"},
           {"Fine-tune a model on other pictures:",
            "unnoise train --train-data-dir cats --pretrained my-model --learning-rate 1e-5 --output-dir my-cats"},
           {"Quickly see something: grey garments, 28 pixels:",
-           "unnoise train --dataset-name fashion-mnist --model-config-name-or-path mnist --resolution 28 --train-batch-size 128 "
+           "unnoise train --dataset-name fashion-mnist --model-config-name-or-path mnist --resolution 28 "
+           "--train-batch-size 128 "
            "--max-train-steps 500 --output-dir garments"},
       },
       shown_options<TrainOptions>(),

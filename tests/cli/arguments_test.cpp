@@ -45,8 +45,10 @@ std::string failure(const std::vector<std::string>& words) {
 }
 
 TEST(Arguments, AcceptEverySpelling) {
-  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
-           {"--train-batch-size", "3"}, {"--train_batch_size", "3"}, {"--train-batch-size=3"}, {"--train_batch_size=3"}})
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{{"--train-batch-size", "3"},
+                                                                                     {"--train_batch_size", "3"},
+                                                                                     {"--train-batch-size=3"},
+                                                                                     {"--train_batch_size=3"}})
     EXPECT_EQ(parse(words).train_batch_size, 3);
   EXPECT_EQ(parse({"--learning-rate", "1e-5"}).learning_rate, 1e-5);
   EXPECT_EQ(parse({"--learning-rate", "-1"}).learning_rate, -1);
@@ -87,7 +89,8 @@ TEST(Arguments, FlagsWinOverTheOptionsFile) {
 }
 
 TEST(Arguments, NameTheNearestFlag) {
-  EXPECT_THAT(failure({"--train-batchsize", "3"}), HasSubstr("unknown flag \"--train-batchsize\"\nDid you mean --train-batch-size?"));
+  EXPECT_THAT(failure({"--train-batchsize", "3"}),
+              HasSubstr("unknown flag \"--train-batchsize\"\nDid you mean --train-batch-size?"));
   EXPECT_THAT(failure({"--no_centre_crop"}), HasSubstr("Did you mean --no-center-crop?"));
   EXPECT_THAT(failure({"--batch=3"}), HasSubstr("unknown flag \"--batch\"\nDid you mean --train-batch-size?"));
   EXPECT_THAT(failure({"--quux"}), HasSubstr("\"unnoise train --help\" lists the flags."));
@@ -95,8 +98,10 @@ TEST(Arguments, NameTheNearestFlag) {
 }
 
 TEST(Arguments, NameTheFlagWhoseValueIsWrong) {
-  EXPECT_THAT(failure({"--train-batch-size", "many"}),
-              HasSubstr("--train-batch-size: expected a whole number, found \"many\"\n--train-batch-size INT: pictures a step"));
+  EXPECT_THAT(
+      failure({"--train-batch-size", "many"}),
+      HasSubstr(
+          "--train-batch-size: expected a whole number, found \"many\"\n--train-batch-size INT: pictures a step"));
   EXPECT_THAT(failure({"--learning-rate="}), HasSubstr("--learning-rate: expected a number"));
   EXPECT_THAT(failure({"--center-crop=perhaps"}), HasSubstr("--center-crop: expected true or false"));
   EXPECT_THAT(failure({"--output-dir"}), HasSubstr("--output-dir: a value is missing"));
@@ -120,11 +125,13 @@ TEST(Errors, GiveTheExitCodeOfTheirKind) {
 }
 
 TEST(Errors, CutTheStackTraceOfLibTorch) {
-  const auto bug = described(std::runtime_error("sizes differ\nException raised from f at g.cpp:1 (most recent call first):\nframe #0"));
+  const auto bug = described(
+      std::runtime_error("sizes differ\nException raised from f at g.cpp:1 (most recent call first):\nframe #0"));
   EXPECT_EQ(bug.message, "internal: sizes differ");
   EXPECT_THAT(bug.hint, HasSubstr("report"));
-  const auto memory = described(std::runtime_error("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: "
-                                                   "you tried to allocate 12 bytes.\nException raised from x"));
+  const auto memory =
+      described(std::runtime_error("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: "
+                                   "you tried to allocate 12 bytes.\nException raised from x"));
   EXPECT_EQ(memory.exit_code, 4);
   EXPECT_THAT(memory.hint, HasSubstr("--train-batch-size"));
 }

@@ -1,5 +1,5 @@
-// A stand-in for the program: the same shared parts around a command that only pretends to work, so that the tests of flags,
-// progress and Ctrl-C need no model.
+// A stand-in for the program: the same shared parts around a command that only pretends to work, so that the tests of
+// flags, progress and Ctrl-C need no model.
 #include <chrono>
 #include <stdexcept>
 #include <thread>
@@ -55,7 +55,8 @@ void fail(const std::string& how) {
   if (how == "environment") throw environment_error("it rains");
   if (how == "bug") throw std::logic_error("brush is null");
   if (how == "torch")
-    throw std::runtime_error("shape mismatch\nException raised from check at /x/y.cpp:12 (most recent call first):\nframe #0: z");
+    throw std::runtime_error(
+        "shape mismatch\nException raised from check at /x/y.cpp:12 (most recent call first):\nframe #0: z");
   if (how == "memory") throw std::bad_alloc();
 }
 

@@ -30,7 +30,8 @@ TEST(ProgressLine, HasEverythingInALog) {
 
 TEST(ProgressLine, FitsAnyWidth) {
   for (size_t columns = 1; columns <= 200; ++columns)
-    for (const bool unicode : {false, true}) EXPECT_LE(display_width(bar_progress(training(), columns, unicode)), columns);
+    for (const bool unicode : {false, true})
+      EXPECT_LE(display_width(bar_progress(training(), columns, unicode)), columns);
 }
 
 TEST(ProgressLine, GivesUpWhatIsLeastNeeded) {
@@ -59,8 +60,8 @@ TEST(PlainPace, SpeaksEveryTenSecondsOrTenth) {
   EXPECT_FALSE(at(150, 5));
   EXPECT_TRUE(at(151, 11.6));
   EXPECT_TRUE(at(200, 12.7));
-  EXPECT_TRUE(at(1000, 12.8));   // the end, always
-  EXPECT_FALSE(at(1000, 60));    // and once
+  EXPECT_TRUE(at(1000, 12.8));  // the end, always
+  EXPECT_FALSE(at(1000, 60));   // and once
 }
 
 TEST(PlainPace, FollowsAStageInsideAnother) {

@@ -75,7 +75,8 @@ TEST_F(RunLogFile, KeepsLossesThatAreNotFinite) {
 
 TEST_F(RunLogFile, NamesADamagedLine) {
   write_file_atomic(path(), "{\"step\":1}\nnonsense\n{\"step\":3}\n");
-  for (const auto& read : {std::function<void()>([&] { read_run_log(path()); }), std::function<void()>([&] { RunLog(path(), 9); })}) {
+  for (const auto& read :
+       {std::function<void()>([&] { read_run_log(path()); }), std::function<void()>([&] { RunLog(path(), 9); })}) {
     try {
       read();
       FAIL() << "expected an Error";

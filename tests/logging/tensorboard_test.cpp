@@ -26,7 +26,9 @@ TEST(TensorBoard, StartsAFileWithItsVersion) {
   const std::string bytes = read_file(writer.path());
   ASSERT_EQ(bytes.size(), 8u + 4 + (9 + 2 + 13) + 4);  // length, checksum, wall time + version, checksum
   EXPECT_EQ(bytes[0], 24);
-  EXPECT_EQ(bytes.substr(12 + 9, 15), "\x1a\x0d" "brain.Event:2");
+  EXPECT_EQ(bytes.substr(12 + 9, 15),
+            "\x1a\x0d"
+            "brain.Event:2");
   fs::remove_all(folder);
 }
 

@@ -15,8 +15,9 @@ namespace unnoise {
 namespace {
 
 Error append_error(const fs::path& path, int code) {
-  return environment_error(fmt::format("cannot write \"{}\": {}", path.string(), std::strerror(code)),
-                           code == ENOSPC || code == EDQUOT ? "The disk is full. Free some space and resume the run." : "");
+  return environment_error(
+      fmt::format("cannot write \"{}\": {}", path.string(), std::strerror(code)),
+      code == ENOSPC || code == EDQUOT ? "The disk is full. Free some space and resume the run." : "");
 }
 
 }  // namespace
@@ -30,7 +31,8 @@ AppendFile::~AppendFile() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-AppendFile::AppendFile(AppendFile&& other) noexcept : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)) {}
+AppendFile::AppendFile(AppendFile&& other) noexcept
+    : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)) {}
 
 void AppendFile::append(std::string_view record) {
   struct stat before {};

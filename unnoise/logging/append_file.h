@@ -17,8 +17,8 @@ class AppendFile {
   AppendFile(const AppendFile&) = delete;
   AppendFile& operator=(const AppendFile&) = delete;
 
-  /// Hands `record` to the operating system before it returns: it survives the end of this process, however it ends. When the
-  /// disk is full the part that was written is taken back, then Error::environment is thrown.
+  /// Hands `record` to the operating system before it returns: it survives the end of this process, however it ends.
+  /// When the disk is full the part that was written is taken back, then Error::environment is thrown.
   void append(std::string_view record);
 
   const fs::path& path() const { return path_; }

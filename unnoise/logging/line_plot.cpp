@@ -22,11 +22,16 @@ constexpr double kSwatchWidth = 24;
 std::string escaped(std::string_view text) {
   std::string out;
   for (const char c : text) {
-    if (c == '&') out += "&amp;";
-    else if (c == '<') out += "&lt;";
-    else if (c == '>') out += "&gt;";
-    else if (c == '"') out += "&quot;";
-    else if (static_cast<unsigned char>(c) >= 0x20) out += c;
+    if (c == '&')
+      out += "&amp;";
+    else if (c == '<')
+      out += "&lt;";
+    else if (c == '>')
+      out += "&gt;";
+    else if (c == '"')
+      out += "&quot;";
+    else if (static_cast<unsigned char>(c) >= 0x20)
+      out += c;
   }
   return out;
 }
@@ -56,7 +61,8 @@ std::vector<Line> lines_of(const LinePlot& plot) {
   for (size_t i = 0; i < plot.curves.size(); ++i) {
     const Curve& curve = plot.curves[i];
     if (curve.x.size() != curve.y.size())
-      throw usage_error(fmt::format("plot: curve \"{}\" has {} x but {} y", curve.name, curve.x.size(), curve.y.size()));
+      throw usage_error(
+          fmt::format("plot: curve \"{}\" has {} x but {} y", curve.name, curve.x.size(), curve.y.size()));
     const std::string color = curve.color.empty() ? std::string(kPalette[i % kPalette.size()]) : curve.color;
     const auto points = drawable(curve.x, curve.y, plot.log_y);
     if (curve.smoothing <= 0) {
@@ -95,8 +101,8 @@ void choose_axes(Frame& frame, const std::vector<Line>& lines, bool log_y) {
       y.add(point.y);
     }
   if (x.low > x.high) x = {0, 1}, y = log_y ? Range{0.1, 1} : Range{0, 1};
-  if (x.low > 0 && x.low <= 0.1 * x.high) x.low = 0;             // steps that start at 1 or 10 are counted from 0
-  if (!log_y && y.low > 0 && y.low <= 0.5 * y.high) y.low = 0;   // show the true size where that costs little room
+  if (x.low > 0 && x.low <= 0.1 * x.high) x.low = 0;            // steps that start at 1 or 10 are counted from 0
+  if (!log_y && y.low > 0 && y.low <= 0.5 * y.high) y.low = 0;  // show the true size where that costs little room
   frame.x = linear_axis(x.low, x.high, static_cast<int>((frame.right - frame.left) / 90), false);
   frame.y = log_y ? log_axis(y.low, y.high)
                   : linear_axis(y.low, y.high, static_cast<int>((frame.bottom - frame.top) / 50), true);
@@ -105,22 +111,25 @@ void choose_axes(Frame& frame, const std::vector<Line>& lines, bool log_y) {
 std::string axes_svg(const Frame& frame, const LinePlot& plot) {
   std::string out;
   const auto tick_line = [&](double x1, double y1, double x2, double y2, std::string_view color) {
-    out += fmt::format("<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\"/>\n", x1, y1, x2, y2, color);
+    out += fmt::format("<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\"/>\n", x1, y1, x2,
+                       y2, color);
   };
   for (const Tick& tick : frame.y.ticks) {
     const double y = frame.py(tick.value);
     tick_line(frame.left, y, frame.right, y, tick.label.empty() ? "#f3f3f3" : "#e2e2e2");
     if (!tick.label.empty())
-      out += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>\n", frame.left - 8, y + 4, tick.label);
+      out += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>\n", frame.left - 8, y + 4,
+                         tick.label);
   }
   tick_line(frame.left, frame.bottom, frame.right, frame.bottom, "#888888");
   for (const Tick& tick : frame.x.ticks) {
     const double x = frame.px(tick.value);
     tick_line(x, frame.bottom, x, frame.bottom + 5, "#888888");
-    out += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n", x, frame.bottom + 19, tick.label);
+    out += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n", x, frame.bottom + 19,
+                       tick.label);
   }
-  out += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n", (frame.left + frame.right) / 2,
-                     frame.bottom + 39, escaped(plot.x_label));
+  out += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n",
+                     (frame.left + frame.right) / 2, frame.bottom + 39, escaped(plot.x_label));
   out += fmt::format("<text transform=\"translate(16 {:.1f}) rotate(-90)\" text-anchor=\"middle\">{}</text>\n",
                      (frame.top + frame.bottom) / 2, escaped(plot.y_label));
   return out;
@@ -150,8 +159,10 @@ std::string line_svg(const Frame& frame, const Line& line) {
     if (end - i > 1) emit(last_x, frame.py(line.points[end - 1].y));
     i = end;
   }
-  return fmt::format("<path d=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"{}\" stroke-opacity=\"{}\" "
-                     "stroke-linejoin=\"round\"/>\n", path, escaped(line.color), line.width, line.opacity);
+  return fmt::format(
+      "<path d=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"{}\" stroke-opacity=\"{}\" "
+      "stroke-linejoin=\"round\"/>\n",
+      path, escaped(line.color), line.width, line.opacity);
 }
 
 /// Characters, not bytes.
@@ -161,17 +172,19 @@ size_t text_length(std::string_view text) {
 
 double legend_width(const std::vector<Line>& lines) {
   double width = 0;
-  for (const Line& line : lines) width += kSwatchWidth + 6 + kCharacterWidth * static_cast<double>(text_length(line.name)) + 16;
+  for (const Line& line : lines)
+    width += kSwatchWidth + 6 + kCharacterWidth * static_cast<double>(text_length(line.name)) + 16;
   return width;
 }
 
 std::string legend_svg(const std::vector<Line>& lines, double x, double y) {
   std::string out;
   for (const Line& line : lines) {
-    out += fmt::format("<line x1=\"{0:.1f}\" y1=\"{2:.1f}\" x2=\"{1:.1f}\" y2=\"{2:.1f}\" stroke=\"{3}\" stroke-width=\"{4}\" "
-                       "stroke-opacity=\"{5}\"/>\n<text x=\"{6:.1f}\" y=\"{7:.1f}\">{8}</text>\n",
-                       x, x + kSwatchWidth, y - 4, escaped(line.color), line.width + 0.5, line.opacity, x + kSwatchWidth + 6, y,
-                       escaped(line.name));
+    out += fmt::format(
+        "<line x1=\"{0:.1f}\" y1=\"{2:.1f}\" x2=\"{1:.1f}\" y2=\"{2:.1f}\" stroke=\"{3}\" stroke-width=\"{4}\" "
+        "stroke-opacity=\"{5}\"/>\n<text x=\"{6:.1f}\" y=\"{7:.1f}\">{8}</text>\n",
+        x, x + kSwatchWidth, y - 4, escaped(line.color), line.width + 0.5, line.opacity, x + kSwatchWidth + 6, y,
+        escaped(line.name));
     x += legend_width({line});
   }
   return out;
@@ -206,16 +219,19 @@ std::string to_svg(const LinePlot& plot) {
   std::string out = fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\" role=\"img\">\n"
       "<title>{2}</title>\n<rect width=\"{0}\" height=\"{1}\" fill=\"#ffffff\"/>\n"
-      "<g font-family=\"system-ui, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sans-serif\" font-size=\"12\" fill=\"#444444\">\n"
+      "<g font-family=\"system-ui, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sans-serif\" font-size=\"12\" "
+      "fill=\"#444444\">\n"
       "<text x=\"{3:.1f}\" y=\"26\" font-size=\"16\" font-weight=\"600\" fill=\"#222222\">{2}</text>\n",
       plot.width, plot.height, escaped(plot.title), frame.left);
-  out += legend_below_title ? legend_svg(lines, frame.left, 48) : legend_svg(lines, frame.right + 16 - legend_width(lines), 25);
+  out += legend_below_title ? legend_svg(lines, frame.left, 48)
+                            : legend_svg(lines, frame.right + 16 - legend_width(lines), 25);
   out += axes_svg(frame, plot);
   for (const Line& line : lines) out += line_svg(frame, line);
   const bool empty = std::all_of(lines.begin(), lines.end(), [](const Line& line) { return line.points.empty(); });
   if (empty)
-    out += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\" fill=\"#888888\">nothing to show yet</text>\n",
-                       (frame.left + frame.right) / 2, (frame.top + frame.bottom) / 2);
+    out += fmt::format(
+        "<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\" fill=\"#888888\">nothing to show yet</text>\n",
+        (frame.left + frame.right) / 2, (frame.top + frame.bottom) / 2);
   return out + "</g>\n</svg>\n";
 }
 

@@ -7,13 +7,14 @@
 
 namespace unnoise {
 
-/// Points (x[i], y[i]) in order of x. Those that are not finite (and on a logarithmic axis those not above 0) are skipped.
+/// Points (x[i], y[i]) in order of x. Those that are not finite (and on a logarithmic axis those not above 0) are
+/// skipped.
 struct Curve {
   std::string name;
   std::vector<double> x;
   std::vector<double> y;
-  /// Weight of the past in [0,1) for a running mean as TensorBoard's slider draws it. Above 0 the values themselves are drawn
-  /// light and the mean over them.
+  /// Weight of the past in [0,1) for a running mean as TensorBoard's slider draws it. Above 0 the values themselves are
+  /// drawn light and the mean over them.
   double smoothing = 0;
   std::string color = {};  ///< CSS colour; "" = the next of a palette that colour-blind readers can tell apart
 };
@@ -28,8 +29,8 @@ struct LinePlot {
   int64_t height = 400;
 };
 
-/// A whole SVG document. Its size does not grow with the number of points: many points in one pixel column become its extremes.
-/// Throws Error::usage when a curve's x and y differ in length.
+/// A whole SVG document. Its size does not grow with the number of points: many points in one pixel column become its
+/// extremes. Throws Error::usage when a curve's x and y differ in length.
 std::string to_svg(const LinePlot& plot);
 
 /// Exponential running mean of the finite values, corrected for its start: m_n = (Σ w^(n-i) (1-w) y_i) / (1 - w^n).

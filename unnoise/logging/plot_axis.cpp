@@ -74,15 +74,18 @@ Axis log_axis(double low, double high) {
   }
   const double margin = std::pow(10.0, decades * 0.03);
   Axis axis{low / margin, high * margin, true, {}};
-  const int first = static_cast<int>(std::floor(std::log10(axis.low))), last = static_cast<int>(std::ceil(std::log10(axis.high)));
+  const int first = static_cast<int>(std::floor(std::log10(axis.low))),
+            last = static_cast<int>(std::ceil(std::log10(axis.high)));
   const int stride = std::max(1, (last - first) / 8);  // decades from label to label
   for (int power = first; power <= last; ++power) {
     for (int digit = 1; digit <= 9; ++digit) {
       const double value = digit * std::pow(10.0, power);
       if (value < axis.low || value > axis.high) continue;
       const bool labelled = digit == 1 ? (power - first) % stride == 0 : decades < 2.5 && (digit == 2 || digit == 5);
-      if (labelled) axis.ticks.push_back({value, fmt::format("{:.6g}", value)});
-      else if (stride == 1) axis.ticks.push_back({value, ""});
+      if (labelled)
+        axis.ticks.push_back({value, fmt::format("{:.6g}", value)});
+      else if (stride == 1)
+        axis.ticks.push_back({value, ""});
     }
   }
   return axis;

@@ -21,7 +21,8 @@ struct Axis {
   double position(double value) const;
 };
 
-/// An axis for data in [low, high] with about `count` ticks at round numbers. With `round_out` the ends are ticks as well.
+/// An axis for data in [low, high] with about `count` ticks at round numbers. With `round_out` the ends are ticks as
+/// well.
 Axis linear_axis(double low, double high, int count, bool round_out);
 
 /// An axis for positive data with a factor of ten between its main ticks, or finer ones when the range is small.

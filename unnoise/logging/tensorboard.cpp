@@ -53,7 +53,9 @@ class Message {
   const std::string& bytes() const { return bytes_; }
 
  private:
-  void key(int field, int wire_type) { raw_varint(static_cast<uint64_t>(field) << 3 | static_cast<uint64_t>(wire_type)); }
+  void key(int field, int wire_type) {
+    raw_varint(static_cast<uint64_t>(field) << 3 | static_cast<uint64_t>(wire_type));
+  }
   void raw_varint(uint64_t value) {
     for (; value >= 0x80; value >>= 7) bytes_ += static_cast<char>(value | 0x80);
     bytes_ += static_cast<char>(value);
@@ -83,7 +85,8 @@ struct PngHeader {
 
 PngHeader png_header(std::string_view png) {
   constexpr std::string_view kStart("\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16);
-  if (png.size() < 33 || !png.starts_with(kStart)) throw usage_error("TensorBoard picture: expected the bytes of a PNG file");
+  if (png.size() < 33 || !png.starts_with(kStart))
+    throw usage_error("TensorBoard picture: expected the bytes of a PNG file");
   const auto number = [&](size_t at) {
     uint32_t value = 0;
     for (size_t i = 0; i < 4; ++i) value = value << 8 | static_cast<unsigned char>(png[at + i]);
@@ -132,7 +135,8 @@ void TensorBoardWriter::scalar(std::string_view tag, double value, int64_t step,
   write_event(step, wall_time, event::kSummary, Message().text(summary::kValue, point.bytes()).bytes());
 }
 
-void TensorBoardWriter::image(std::string_view tag, std::string_view png, int64_t step, std::optional<double> wall_time) {
+void TensorBoardWriter::image(std::string_view tag, std::string_view png, int64_t step,
+                              std::optional<double> wall_time) {
   const PngHeader header = png_header(png);
   const Message picture = Message()
                               .varint(image_summary::kHeight, header.height)

@@ -14,9 +14,9 @@ namespace unnoise {
 /// core/util/event.proto and core/framework/summary.proto); the few fields that are needed are encoded here.
 class TensorBoardWriter {
  public:
-  /// Creates `folder` and in it a new file "events.out.tfevents.<seconds>.<host>.<process>.<n>", whose name sorts behind those
-  /// that are there already, as TensorBoard reads them in that order. A run that goes on from a checkpoint passes
-  /// `resume_step`: TensorBoard then forgets what earlier files say about later steps.
+  /// Creates `folder` and in it a new file "events.out.tfevents.<seconds>.<host>.<process>.<n>", whose name sorts
+  /// behind those that are there already, as TensorBoard reads them in that order. A run that goes on from a checkpoint
+  /// passes `resume_step`: TensorBoard then forgets what earlier files say about later steps.
   explicit TensorBoardWriter(const fs::path& folder, std::optional<int64_t> resume_step = std::nullopt);
 
   /// One point of the curve `tag`; stored as float32. `wall_time` is in seconds since 1970, by default now.
