@@ -1,12 +1,18 @@
 // Drives unnoise/data for test_data.py: data_driver REQUEST.json, where "command" is one of
-//   list     {path, split}: the pictures, labels and class names, as JSON
-//   batches  {path, split, loader, numbers, out}: the batches of these numbers as safetensors "images.N" and "labels.N"
-//   measure  {path, loader, step_ms}: pictures a second cold and cached, and the share of time a steady consumer waits
+//   list     {sets: [{path, split}]}: for each its pictures, labels and class names, or its error, as JSON
+//   batches  {path, loader, numbers, out}: the batches of these numbers as safetensors "images.N" and "labels.N"
+//   measure  {path, loader, step_ms}: pictures a second cold and cached, CPU time a picture, the share of time a steady
+//   consumer waits
 #include <fmt/format.h>
 
 #include <chrono>
 #include <cstdio>
+#include <ctime>
+#include <exception>
+#include <memory>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "unnoise/core/error.h"
 #include "unnoise/core/json.h"
@@ -35,15 +41,26 @@ LoaderOptions loader_options(const Json& json) {
   return o;
 }
 
-Json list(const Dataset& data) {
-  Json out = {
-      {"files", Json::array()}, {"labels", Json::array()}, {"columns", Json::array()}, {"names", data.label_names()}};
-  for (int64_t i = 0; i < data.size(); ++i) {
-    out["files"].push_back(data.name(i));
-    out["labels"].push_back(data.label(i) ? Json(*data.label(i)) : Json(nullptr));
-    out["columns"].push_back(data.columns(i));
+Json list(const Json& set) {
+  Json out = {{"files", Json::array()}, {"labels", Json::array()}, {"columns", Json::array()}};
+  try {
+    const auto data = open_dataset({.path_or_name = set["path"], .split = set.value("split", "train")});
+    for (int64_t i = 0; i < data->size(); ++i) {
+      out["files"].push_back(data->name(i));
+      out["labels"].push_back(data->label(i) ? Json(*data->label(i)) : Json(nullptr));
+      out["columns"].push_back(data->columns(i));
+    }
+    out["names"] = data->label_names();
+  } catch (const Error& e) {
+    return {{"error", e.what()}};
   }
   return out;
+}
+
+Json list_all(const Json& request) {
+  Json results = Json::array();
+  for (const auto& set : request["sets"]) results.push_back(list(set));
+  return results;
 }
 
 Json batches(const std::shared_ptr<const Dataset>& data, const Json& request) {
@@ -64,10 +81,13 @@ Json measure(const std::shared_ptr<const Dataset>& data, const Json& request) {
   Json result = {{"pictures", data->size()}};
   {
     Loader loader(data, options);
-    for (const char* epoch : {"cold_per_second", "cached_per_second"}) {
+    const auto pictures = static_cast<double>(data->size());
+    for (const std::string epoch : {"cold", "cached"}) {
       const auto begin = Clock::now();
+      const std::clock_t cpu_begin = std::clock();
       for (int64_t i = 0; i < loader.batches_per_epoch(); ++i) loader.next();
-      result[epoch] = static_cast<double>(data->size()) / seconds_since(begin);
+      result[epoch + "_per_second"] = pictures / seconds_since(begin);
+      result[epoch + "_cpu_ms"] = 1e3 * static_cast<double>(std::clock() - cpu_begin) / CLOCKS_PER_SEC / pictures;
     }
   }
   Loader loader(data, options);
@@ -88,20 +108,17 @@ Json measure(const std::shared_ptr<const Dataset>& data, const Json& request) {
 int main(int, char** argv) {
   try {
     const Json request = read_json(argv[1]);
-    Json warnings = Json::array();
-    const Observer observer{{}, [&](LogLevel level, const std::string& line) {
-                              if (level == LogLevel::warning) warnings.push_back(line);
-                            }};
-    const auto data =
-        open_dataset({.path_or_name = request["path"], .split = request.value("split", "train")}, observer);
     const std::string command = request["command"];
-    Json result = command == "list"      ? list(*data)
-                  : command == "batches" ? batches(data, request)
-                                         : measure(data, request);
-    result["warnings"] = warnings;
+    Json result;
+    if (command == "list") {
+      result = list_all(request);
+    } else {
+      const auto data = open_dataset({.path_or_name = request["path"]});
+      result = command == "batches" ? batches(data, request) : measure(data, request);
+    }
     fmt::print("{}\n", dump_json_line(result));
     return 0;
-  } catch (const Error& e) {
+  } catch (const std::exception& e) {
     fmt::print(stderr, "{}\n", e.what());
     return 3;
   }

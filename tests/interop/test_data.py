@@ -1,6 +1,7 @@
 """Folders and pixels against what train_unconditional.py sees: the `datasets` library's imagefolder rule (written down here with
 the glob that it uses itself, fsspec) and torchvision's transforms (written down here with the Pillow calls that they make)."""
 import csv
+import functools
 import json
 import os
 import pathlib
@@ -23,12 +24,17 @@ SEPARATORS = "[-._ 0-9]"
 
 
 @pytest.fixture
-def ask(driver, tmp_path):
-    def call(command, path, **request):
-        done = driver("data_driver", {"command": command, "path": str(path), **request}, check=False)
-        return json.loads(done.stdout) if done.returncode == 0 else done.stderr
+def ask(driver):
+    def call(command, **request):
+        return json.loads(driver("data_driver", {"command": command, **request}).stdout)
 
     return call
+
+
+@pytest.fixture
+def listing(ask):
+    """Our files, labels and columns of some (folder, split), or the error's text of each."""
+    return lambda *sets: ask("list", sets=[{"path": str(path), "split": split} for path, split in sets])
 
 
 def picture(path, seed=0, size=(9, 7)):
@@ -47,8 +53,9 @@ def matches(root, pattern):
     return [f for f in visible if not any(p.startswith("__") for p in f.split("/")[:-1])]
 
 
-def imagefolder(root, split):
-    """Files and labels as `datasets` 3 gives them for load_dataset("imagefolder", data_dir=root, split=split)."""
+@functools.cache
+def splits_of(root):
+    """Visible files of each split that the folder has."""
 
     def by(patterns):
         found = {s: list(dict.fromkeys(f for w in words for p in patterns for f in matches(root, p.format(w=w, s=SEPARATORS))))
@@ -56,8 +63,12 @@ def imagefolder(root, split):
         return {s: files for s, files in found.items() if files}
 
     folders = by(["**/{w}/**", "**/{w}{s}*/**", "**/*{s}{w}/**", "**/*{s}{w}{s}*/**"])
-    names = by(["**/{w}{s}*", "**/*{s}{w}{s}*"])
-    splits = folders or names or {"train": matches(root, "**")}
+    return folders or by(["**/{w}{s}*", "**/*{s}{w}{s}*"]) or {"train": matches(root, "**")}
+
+
+def imagefolder(root, split):
+    """Files and labels as `datasets` 3 gives them for load_dataset("imagefolder", data_dir=root, split=split)."""
+    splits = splits_of(root)
     if split not in splits:
         return None
     pictures = {s: [f for f in files if f.lower().endswith(SUFFIXES)] for s, files in splits.items()}
@@ -85,40 +96,35 @@ TREES = {
 }
 
 
-@pytest.mark.parametrize("tree", TREES)
-@pytest.mark.parametrize("split", ["train", "validation", "test"])
-def test_files_and_labels_follow_the_imagefolder_rule(ask, tmp_path, tree, split):
-    root = tmp_path / "root"
-    for i, name in enumerate(TREES[tree]):
-        picture(root / name, i)
-    expected = imagefolder(root, split)
-    ours = ask("list", root, split=split)
-    if expected is None:
-        assert "has no split" in ours
-        return
-    files, labels = expected
-    assert ours["files"] == files
-    assert ours["labels"] == (labels or [None] * len(files))
-
-
-def test_random_trees_follow_the_imagefolder_rule(ask, tmp_path):
+def random_trees():
     draw = random.Random(4)
     parts = ["a", "b-2", "c d", "train", "val", "x_test", "dev0", ".h", "__p", "Z"]
-    for case in range(25):
-        root = tmp_path / str(case)
+    for case in range(40):
+        names = []
         for i in range(draw.randint(2, 7)):
-            depth = draw.choice([0, 1, 1, 2])
-            picture(root / pathlib.Path(*draw.choices(parts, k=depth), f"{draw.choice('pqr')}{i}{draw.choice(SUFFIXES)}"), i)
-        expected = imagefolder(root, "train")
-        ours = ask("list", root)
+            folders = draw.choices(parts, k=draw.choice([0, 1, 1, 2]))
+            names.append("/".join([*folders, f"{draw.choice('pqr')}{i}{draw.choice(SUFFIXES)}"]))
+        yield f"random{case}", names
+
+
+def test_files_and_labels_follow_the_imagefolder_rule(listing, tmp_path):
+    cases = []
+    for tree, names in [*TREES.items(), *random_trees()]:
+        for i, name in enumerate(names):
+            picture(tmp_path / tree / name, i)
+        cases += [(tmp_path / tree, split) for split in WORDS]
+    for (root, split), ours in zip(cases, listing(*cases), strict=True):
+        where = (root.name, split)
+        expected = imagefolder(root, split)
         if expected is None or not expected[0]:
-            assert isinstance(ours, str), (case, ours)
-        else:
-            assert ours["files"] == expected[0], case
-            assert ours["labels"] == (expected[1] or [None] * len(expected[0])), case
+            assert "has no split" in ours["error"] or "holds no pictures" in ours["error"], where
+            continue
+        files, labels = expected
+        assert ours.get("files") == files, where
+        assert ours["labels"] == (labels or [None] * len(files)), where
 
 
-def test_metadata_rows_written_by_pythons_csv_and_json(ask, tmp_path):
+def test_metadata_rows_written_by_pythons_csv_and_json(listing, tmp_path):
     rows = [{"file_name": f"sub/{i}.png", "text": t, "n": str(i)} for i, t in
             enumerate(["plain", "with, comma", 'with "quotes"', "two\nlines", "ünïcødé 🦋", " spaces ", ""])]
     for i in range(len(rows)):
@@ -130,12 +136,12 @@ def test_metadata_rows_written_by_pythons_csv_and_json(ask, tmp_path):
             writer = csv.DictWriter(f, ["text", "file_name", "n"], lineterminator=terminator)
             writer.writeheader()
             writer.writerows(rows)
-        ours = ask("list", tmp_path / "set")
+        (ours,) = listing((tmp_path / "set", "train"))
         assert ours["files"] == [r["file_name"] for r in rows]
         assert [c["text"] for c in ours["columns"]] == [r["text"] for r in rows]
     (tmp_path / "set" / "metadata.csv").unlink()
     (tmp_path / "set" / "metadata.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
-    assert ask("list", tmp_path / "set") == ours
+    assert listing((tmp_path / "set", "train")) == [ours]
 
 
 # ---- pixels ----
@@ -160,9 +166,10 @@ def to_network(image):
     return (data.to(torch.float32).div(255) - 0.5) / 0.5
 
 
-def photos(folder):
-    """The repository's photographs, and turned, transparent, palette and odd-shaped versions of them."""
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """The repository's photographs, and turned, transparent, palette and odd-shaped versions of them: folder and upright images."""
+    folder = tmp_path_factory.mktemp("photos")
     for path in sorted(p for p in PHOTOS.iterdir() if p.suffix in SUFFIXES):
         (folder / path.name).write_bytes(path.read_bytes())
     cat = Image.open(PHOTOS / "cat.jpg")
@@ -175,7 +182,19 @@ def photos(folder):
     transparent = cat.convert("RGBA")
     transparent.putalpha(Image.linear_gradient("L").resize(cat.size))
     transparent.save(folder / "alpha.png")
-    return [ImageOps.exif_transpose(Image.open(folder / name)) for name in sorted(os.listdir(folder))]
+    return folder, [ImageOps.exif_transpose(Image.open(folder / name)) for name in sorted(os.listdir(folder))]
+
+
+@pytest.fixture
+def batches_of(ask, tmp_path):
+    """Our batches of a folder, by name, in the order of the files unless `shuffle` is given."""
+
+    def call(folder, numbers=(0,), **loader):
+        out = str(tmp_path / "out.safetensors")
+        ask("batches", path=str(folder), loader={"shuffle": False, **loader}, numbers=list(numbers), out=out)
+        return load_file(out)
+
+    return call
 
 
 # Two levels of 255 apart in [-1,1] is one level of the 8-bit picture; Pillow and we round the same way, so nearly all are equal.
@@ -183,12 +202,10 @@ ONE_LEVEL = 2 / 255 + 1e-6
 
 
 @pytest.mark.parametrize("mode", ["rgb", "grey"])
-@pytest.mark.parametrize("resolution", [32, 64, 67, 512])
-def test_pixels_equal_pillow_and_torch(ask, tmp_path, mode, resolution):
-    images = photos(tmp_path / "set")
-    options = {"resolution": resolution, "mode": mode, "center_crop": True, "shuffle": False, "batch_size": len(images)}
-    ask("batches", tmp_path / "set", loader=options, numbers=[0], out=str(tmp_path / "out.safetensors"))
-    ours = load_file(tmp_path / "out.safetensors")["images.0"]
+@pytest.mark.parametrize("resolution", [32, 67, 400])
+def test_pixels_equal_pillow_and_torch(batches_of, photos, mode, resolution):
+    folder, images = photos
+    ours = batches_of(folder, resolution=resolution, mode=mode, center_crop=True, batch_size=len(images))["images.0"]
     for image, tensor in zip(images, ours, strict=True):
         expected = to_network(center_crop(resize(image.convert("RGB" if mode == "rgb" else "L"), resolution), resolution))
         difference = (tensor - expected).abs()
@@ -196,30 +213,27 @@ def test_pixels_equal_pillow_and_torch(ask, tmp_path, mode, resolution):
         assert (difference > 0).float().mean() < 0.001, image
 
 
-def test_random_crops_and_flips_are_views_of_the_resized_picture(ask, tmp_path):
-    images = photos(tmp_path / "set")
-    options = {"resolution": 48, "random_flip": True, "shuffle": False, "batch_size": len(images), "seed": 5}
-    ask("batches", tmp_path / "set", loader=options, numbers=list(range(8)), out=str(tmp_path / "out.safetensors"))
-    batches = load_file(tmp_path / "out.safetensors")
+def test_random_crops_and_flips_are_views_of_the_resized_picture(batches_of, photos):
+    folder, images = photos
+    n = 24
+    batches = batches_of(folder, range(6), resolution=n, random_flip=True, batch_size=len(images), seed=5)
     seen = set()
-    for number in range(8):
-        for index, (image, tensor) in enumerate(zip(images, batches[f"images.{number}"], strict=True)):
-            whole = to_network(resize(image.convert("RGB"), 48))
-            views = [(top, left, flip) for top in range(whole.shape[1] - 47) for left in range(whole.shape[2] - 47) for flip in (0, 1)
-                     if (tensor - (whole[:, top:top + 48, left:left + 48].flip(2) if flip else
-                                   whole[:, top:top + 48, left:left + 48])).abs().max() <= ONE_LEVEL]
-            assert views, (number, index)
-            seen.add((index, *views[0]))
-    assert len(seen) > 5 * len(images)  # other views in other epochs
+    for index, image in enumerate(images):
+        whole = to_network(resize(image.convert("RGB"), n))
+        squares = whole.unfold(1, n, 1).unfold(2, n, 1).permute(1, 2, 0, 3, 4)  # [top, left, C, n, n]
+        for number in range(6):
+            for flip, square in enumerate((batches[f"images.{number}"][index], batches[f"images.{number}"][index].flip(2))):
+                equal = ((squares - square).abs() <= ONE_LEVEL).all(-1).all(-1).all(-1).nonzero().tolist()
+                seen |= {(index, number, flip, *equal[0])} if equal else set()
+        assert {number for i, number, *_ in seen if i == index} == set(range(6)), image
+    assert len({view[:1] + view[2:] for view in seen}) > 3 * len(images)  # other views in other epochs
 
 
-def test_precision_of_16_bit_pictures_is_preserved(ask, tmp_path):
+def test_precision_of_16_bit_pictures_is_preserved(batches_of, tmp_path):
     (tmp_path / "set").mkdir()
     values = (torch.arange(200 * 150).view(150, 200) * 65535 / (200 * 150 - 1)).round().to(torch.int32).numpy().astype("uint16")
     Image.fromarray(values).save(tmp_path / "set" / "ramp.png")
-    options = {"resolution": 64, "center_crop": True, "preserve_input_precision": True, "batch_size": 1}
-    ask("batches", tmp_path / "set", loader=options, numbers=[0], out=str(tmp_path / "out.safetensors"))
-    ours = load_file(tmp_path / "out.safetensors")["images.0"][0]
+    ours = batches_of(tmp_path / "set", resolution=64, center_crop=True, preserve_input_precision=True)["images.0"][0]
     x = torch.from_numpy(values.astype("float32"))[None, None] / 65535
     x = torch.nn.functional.interpolate(x, size=(64, 85), mode="bilinear", antialias=True, align_corners=False)[0]
     left = round((85 - 64) / 2)
@@ -231,7 +245,7 @@ def test_precision_of_16_bit_pictures_is_preserved(ask, tmp_path):
 # ---- order and speed ----
 
 
-def test_order_is_torchs_permutation(ask, tmp_path):
+def test_order_is_torchs_permutation(batches_of, tmp_path):
     """The documented rule: a torch generator an epoch, seeded by splitmix64 of (seed, epoch)."""
 
     def splitmix64(x):
@@ -243,9 +257,7 @@ def test_order_is_torchs_permutation(ask, tmp_path):
 
     for label in range(12):
         picture(tmp_path / "set" / f"{label:02}" / "x.png", label)
-    options = {"resolution": 8, "batch_size": 5, "seed": 42}
-    ask("batches", tmp_path / "set", loader=options, numbers=list(range(6)), out=str(tmp_path / "out.safetensors"))
-    batches = load_file(tmp_path / "out.safetensors")
+    batches = batches_of(tmp_path / "set", range(6), resolution=8, batch_size=5, seed=42, shuffle=True)
     for epoch in range(2):
         ours = torch.cat([batches[f"labels.{3 * epoch + i}"] for i in range(3)])
         seed = splitmix64((splitmix64((splitmix64(42) + epoch) & ((1 << 64) - 1))) & ((1 << 64) - 1))
@@ -258,7 +270,9 @@ def test_a_steady_consumer_hardly_waits(ask, tmp_path):
     cat = Image.open(PHOTOS / "cat.jpg")
     for i in range(96):
         cat.rotate(i).save(folder / f"{i:03}.{'png' if i % 4 == 0 else 'jpg'}")
-    result = ask("measure", folder, loader={"batch_size": 16}, step_ms=100)
+    result = ask("measure", path=str(folder), loader={"batch_size": 16}, step_ms=100)
     print(result)
-    assert result["cached_per_second"] > result["cold_per_second"]
-    assert result["waiting_share"] < 0.1  # the aim on a quiet machine is .02; tests share the machine with others
+    assert result["cached_cpu_ms"] < result["cold_cpu_ms"] / 5
+    if os.getloadavg()[0] > os.cpu_count():
+        pytest.skip(f"other programs keep this machine busy; the share was {result['waiting_share']:.3f}")
+    assert result["waiting_share"] < 0.02
