@@ -4,7 +4,6 @@ import json
 import pathlib
 import struct
 import time
-import warnings
 import zlib
 
 import numpy as np
@@ -16,6 +15,8 @@ from PIL import Image, ImageOps, PngImagePlugin
 DATA = pathlib.Path(__file__).resolve().parents[1] / "data"
 PHOTOS = sorted(p for p in DATA.iterdir() if p.suffix in (".png", ".jpg", ".webp"))
 RNG = np.random.default_rng(7)
+# convert("RGB") loses the alphas of a palette, of which Pillow warns; that it does is what we test.
+pytestmark = pytest.mark.filterwarnings("ignore:Palette images with Transparency")
 
 
 def jobs(tmp_path, requests):
@@ -84,14 +85,6 @@ def raw_png(width, height, bits, colour_type, palette=None, trns=None, interlace
     png += chunk(b"PLTE", palette) if palette is not None else b""
     png += chunk(b"tRNS", trns) if trns is not None else b""
     return png + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quiet():
-    """Pillow warns that a palette with many transparent entries loses them in convert("RGB"); that is what we test."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        yield
 
 
 def png_formats():
