@@ -50,12 +50,12 @@ def test_each_command_explains_itself(command):
 
 
 def test_every_flag_of_every_example_exists():
+    known = run("completion", "bash").stdout
     for text in [run().stdout, *(run("help", command).stdout for command in COMMANDS)]:
         for line in re.sub(r" \\\n *", " ", text).splitlines():
             words = line.split()
             if not line.startswith("    ") or words[0] != "unnoise" or len(words) < 3 or words[1] not in COMMANDS:
                 continue
-            known = run("completion", "bash").stdout
             for flag in filter(lambda w: w.startswith("--"), words[2:]):
                 assert re.search(rf"[ |\"]{flag}[ |)\"]", known), (line, flag)
 
