@@ -2,7 +2,7 @@
 # make test   set up, build, test everything
 # make setup | build | check | clean
 .DELETE_ON_ERROR:
-.PHONY: help setup build demo test check clean
+.PHONY: help setup build demo test asan check clean
 
 JOBS ?= 2
 
@@ -24,6 +24,13 @@ test:
 	@tools/setup --tests
 	@$(MAKE) --no-print-directory build TARGET=all
 	@ctest --test-dir build --output-on-failure -j 1
+	@$(MAKE) --no-print-directory asan
+
+# The parsers under AddressSanitizer and UndefinedBehaviorSanitizer.
+asan:
+	@cmake --preset asan > build/configure-asan.log || { cat build/configure-asan.log; exit 1; }
+	@cmake --build build-asan -j $(JOBS) --target core_test io_test data_test
+	@for layer in core io data; do ASAN_OPTIONS=detect_leaks=0 build-asan/$${layer}_test --gtest_brief=1 || exit 1; done
 
 check:
 	@tools/check
