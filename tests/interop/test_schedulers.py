@@ -23,7 +23,7 @@ LIMITS = {
     "free": {"clip_sample": False},
 }
 SHAPE = [2, 3, 4, 4]
-# Both sides compute in float32; they part by a few ulps a step (their square roots and logarithms come from other libraries).
+# Both sides compute in float32, in the same order but for a few associations: some ulps a step.
 TOLERANCE = 1e-5
 # Without a limit the picture of a nearly pure-noise timestep is divided by sqrt(abar), down to 5e-5: cancellation shows.
 FREE_TOLERANCE = 1e-4
@@ -114,7 +114,7 @@ def test_tables_are_bit_equal(ours, name):
 
 
 @pytest.mark.parametrize("name", CLASSES)
-@pytest.mark.parametrize("train", [1000, 1100, 50])
+@pytest.mark.parametrize("train", [1000, 50])
 def test_timesteps_are_equal_for_every_number_of_steps(ours, name, train):
     configs = [{"timestep_spacing": s, "steps_offset": o, "num_train_timesteps": train} for s in SPACINGS for o in (0, 1)]
     steps = list(range(1, train + 1))
@@ -160,7 +160,7 @@ def test_long_loops(ours, name):
     cases = []
     for i, (beta, spacing) in enumerate(itertools.product(BETAS, SPACINGS)):
         config = config_of(beta, spacing, PREDICTIONS[(i + i // 3) % 3], list(LIMITS)[i % 3])
-        for n in (50, (999, 1000)[i % 2]):
+        for n in [50] + [(999, 1000)[i % 2]] * (i % 3 == i // 3 % 3):
             cases.append({"class": name, "config": config, "start": {"steps": n}})
     assert compare(ours, cases) == 0
 

@@ -151,7 +151,7 @@ TEST(Unconditional, RefusesARequestThatDoesNotFit) {
 
 TEST(Unconditional, SaysWhichPictureIsNotFinite) {
   auto pipe = tiny("ddim");
-  pipe.unet->parameters().front().fill_(std::nan(""));
+  pipe.unet->parameters().front().detach().fill_(std::nan(""));
   const Error error = error_of([&] { pipe.sample({.num_images = 2, .steps = 2}); });
   EXPECT_EQ(error.kind(), ErrorKind::data);
   EXPECT_THAT(error.message(), HasSubstr("NaN or infinity in picture 0, 1"));

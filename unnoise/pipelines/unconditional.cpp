@@ -27,10 +27,10 @@ struct Plan {
 
 int64_t choose_count(const SampleRequest& request) {
   const auto seeds = static_cast<int64_t>(request.seeds.size());
-  const int64_t count = request.num_images.value_or(seeds > 0 ? seeds : request.batch.value_or(1));
-  if (count < 1) throw usage_error(fmt::format("num_images: expected at least 1, found {}", count));
   if (request.batch.value_or(1) < 1)
     throw usage_error(fmt::format("batch: expected at least 1, found {}", *request.batch));
+  const int64_t count = request.num_images.value_or(seeds > 0 ? seeds : request.batch.value_or(1));
+  if (count < 1) throw usage_error(fmt::format("num_images: expected at least 1, found {}", count));
   if (seeds > 0 && seeds != count)
     throw usage_error(fmt::format("seeds: expected one a picture, found {} for {} pictures", seeds, count),
                       "Give as many seeds as pictures, or one seed for all.");

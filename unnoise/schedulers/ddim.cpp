@@ -4,10 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "unnoise/core/error.h"
 #include "unnoise/schedulers/discrete.h"
+#include "unnoise/schedulers/scalar_math.h"
 
 namespace unnoise {
 namespace {
@@ -46,10 +46,10 @@ class DdimSolver final : public DiscreteSolver {
                                                  : eps_from(config_.prediction_type, x, prediction, noise_.level(t));
 
     // eq. 16
-    const float sigma = eta_ * std::sqrt((1 - abar_prev) / (1 - abar_t) * (1 - abar_t / abar_prev));
+    const float sigma = eta_ * torch_sqrt((1 - abar_prev) / (1 - abar_t) * (1 - abar_t / abar_prev));
     // eq. 12: "predicted x0" + "direction pointing to x_t" + "random noise"
-    const float direction = std::sqrt(std::max(1 - abar_prev - sigma * sigma, 0.0f));
-    Tensor next = std::sqrt(abar_prev) * x0 + direction * eps;
+    const float direction = torch_sqrt(std::max(1 - abar_prev - sigma * sigma, 0.0f));
+    Tensor next = torch_sqrt(abar_prev) * x0 + direction * eps;
     if (eta_ > 0) next = next + sigma * rng.normal_like(x);
     return {next, x0};
   }

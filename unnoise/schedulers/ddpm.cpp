@@ -6,10 +6,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "unnoise/core/error.h"
 #include "unnoise/schedulers/discrete.h"
+#include "unnoise/schedulers/scalar_math.h"
 
 namespace unnoise {
 namespace {
@@ -59,8 +59,8 @@ class DdpmSolver final : public DiscreteSolver {
     const Tensor x0 = limited(raw_x0(x, prediction, step));
 
     // The posterior q(x_prev | x_t, x0): mean and variance, eq. 7
-    const float x0_weight = std::sqrt(abar_prev) * beta_t / (1 - abar_t);
-    const float xt_weight = std::sqrt(alpha_t) * (1 - abar_prev) / (1 - abar_t);
+    const float x0_weight = torch_sqrt(abar_prev) * beta_t / (1 - abar_t);
+    const float xt_weight = torch_sqrt(alpha_t) * (1 - abar_prev) / (1 - abar_t);
     const Tensor mean = x0_weight * x0 + xt_weight * x;
     if (t == 0) return {mean, x0};  // the last step of algorithm 2 adds no noise, and draws none
 
@@ -73,18 +73,18 @@ class DdpmSolver final : public DiscreteSolver {
   Tensor noise_of(float beta_t, float beta_tilde, const Tensor& learned, const Tensor& z) const {
     switch (variance_type_) {
       case VarianceType::fixed_small:
-        return std::sqrt(beta_tilde) * z;
+        return torch_sqrt(beta_tilde) * z;
       case VarianceType::fixed_small_log:
-        return std::exp(0.5f * std::log(beta_tilde)) * z;
+        return torch_exp(0.5f * torch_log(beta_tilde)) * z;
       case VarianceType::fixed_large:
-        return std::sqrt(beta_t) * z;
+        return torch_sqrt(beta_t) * z;
       case VarianceType::fixed_large_log:
-        return std::exp(0.5f * std::log(beta_t)) * z;
+        return torch_exp(0.5f * torch_log(beta_t)) * z;
       case VarianceType::learned:
         return checked(learned).clamp_min(kSmallestVariance).sqrt() * z;
       case VarianceType::learned_range: {
         const Tensor fraction = (checked(learned) + 1) / 2;
-        return at::exp(0.5 * (fraction * std::log(beta_t) + (1 - fraction) * std::log(beta_tilde))) * z;
+        return at::exp(0.5 * (fraction * torch_log(beta_t) + (1 - fraction) * torch_log(beta_tilde))) * z;
       }
     }
     throw usage_error("variance_type: unknown value");

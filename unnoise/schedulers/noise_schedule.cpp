@@ -12,6 +12,7 @@
 #include <numbers>
 
 #include "unnoise/core/error.h"
+#include "unnoise/schedulers/scalar_math.h"
 
 namespace unnoise {
 namespace {
@@ -116,7 +117,7 @@ float NoiseSchedule::alpha_bar(int64_t t) const {
 
 NoiseLevel NoiseSchedule::level(int64_t t) const {
   const float abar = alpha_bar(t);
-  return {std::sqrt(abar), std::sqrt(1 - abar)};
+  return {torch_sqrt(abar), torch_sqrt(1 - abar)};
 }
 
 NoiseLevels NoiseSchedule::levels(const Tensor& t, const Tensor& x) const {
