@@ -183,7 +183,7 @@ TEST(UNet2D, RefusesInputThatDoesNotFit) {
 double train_once(UNet2D& unet, Rng& dropout) {
   unet.train();
   unet.set_dropout_rng(&dropout);
-  const Tensor loss = at::mse_loss(unet(drawn({4, 3, 32, 32}), whole({1, 10, 100, 999})), drawn({4, 3, 32, 32}).neg());
+  const Tensor loss = at::mse_loss(unet(drawn({4, 3, 16, 16}), whole({1, 10, 100, 999})), drawn({4, 3, 16, 16}).neg());
   loss.backward();
   return loss.item<double>();
 }
@@ -211,7 +211,7 @@ int64_t bytes_kept(const UNet2D& unet) {
     const auto info = mallinfo2();
     return static_cast<int64_t>(info.uordblks + info.hblkhd);
   };
-  const Tensor x = drawn({8, 3, 64, 64}), t = at::tensor(10);
+  const Tensor x = drawn({2, 3, 32, 32}), t = at::tensor(10);
   const int64_t before = in_use();
   const Tensor y = unet(x, t);
   return in_use() - before;
