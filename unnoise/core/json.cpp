@@ -26,8 +26,10 @@ std::string without_python_literals(std::string_view text) {
     const char c = text[i];
     if (in_string) {
       out += c;
-      if (c == '\\' && i + 1 < text.size()) out += text[++i];
-      else if (c == '"') in_string = false;
+      if (c == '\\' && i + 1 < text.size())
+        out += text[++i];
+      else if (c == '"')
+        in_string = false;
       continue;
     }
     const auto rest = text.substr(i);
@@ -61,8 +63,10 @@ void check_depth(std::string_view text, std::string_view where) {
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     if (in_string) {
-      if (c == '\\') ++i;
-      else if (c == '"') in_string = false;
+      if (c == '\\')
+        ++i;
+      else if (c == '"')
+        in_string = false;
     } else if (c == '"') {
       in_string = true;
     } else if (c == '{' || c == '[') {
@@ -73,7 +77,8 @@ void check_depth(std::string_view text, std::string_view where) {
   }
 }
 
-/// The shortest digits that give the same number again, laid out as Python's repr does: 0.0001, 1e-05, 1.0, 1e+16, Infinity.
+/// The shortest digits that give the same number again, laid out as Python's repr does: 0.0001, 1e-05, 1.0, 1e+16,
+/// Infinity.
 std::string python_float(double value) {
   if (std::isnan(value)) return "NaN";
   if (std::isinf(value)) return value > 0 ? "Infinity" : "-Infinity";
@@ -81,13 +86,15 @@ std::string python_float(double value) {
   const bool fixed = value == 0 || (magnitude >= 1e-4 && magnitude < 1e16);
   std::array<char, 32> buffer;
   const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,
-                                 fixed ? std::chars_format::fixed : std::chars_format::scientific).ptr;
+                                 fixed ? std::chars_format::fixed : std::chars_format::scientific)
+                       .ptr;
   std::string text(buffer.data(), end);
   if (fixed && text.find('.') == std::string::npos) text += ".0";
   return text;
 }
 
-/// nlohmann's own writer is not used for numbers: one in 300 gets a digit more than Python writes, and infinities become null.
+/// nlohmann's own writer is not used for numbers: one in 300 gets a digit more than Python writes, and infinities
+/// become null.
 void append(std::string& out, const Json& json, int indent, int level) {
   const auto new_line = [&](int to_level) {
     if (indent >= 0) out.append("\n").append(static_cast<size_t>(indent * to_level), ' ');
