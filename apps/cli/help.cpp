@@ -101,4 +101,20 @@ std::string command_help(const Command& command) {
   return out + examples_text(command.examples);
 }
 
+std::string command_reference(const Command& command) {
+  std::string out = fmt::format(
+      "# Options of `unnoise {0}`\n\nMade by `unnoise help {0} --markdown`; a test compares the two.\n", command.name);
+  std::string section;
+  for (const OptionRow& row : command.options) {
+    if (row.section != section || &row == &command.options.front())
+      out += fmt::format("\n## {}\n\n| option | default | what it does |\n| --- | --- | --- |\n",
+                         row.section.empty() ? "Options" : row.section);
+    section = row.section;
+    const std::string choices = row.choices.empty() ? "" : fmt::format("; one of {}", fmt::join(row.choices, ", "));
+    out += fmt::format("| `{}{}` | {} | {}{} |\n", row.flag(), takes_no_value(row) ? "" : " " + row.kind,
+                       takes_no_value(row) ? "off" : row.default_text, row.help, choices);
+  }
+  return out;
+}
+
 }  // namespace unnoise::cli

@@ -21,7 +21,13 @@ Command help_command(const std::vector<Command>& commands) {
       "help", "explain a command", "[COMMAND]", "", {{"Every option of training:", "unnoise help train"}}, {}, {}, {}};
   for (const Command& command : commands) help.arguments.emplace_back(command.name);
   help.run = [&commands](Arguments arguments) {
-    print(arguments.empty() ? program_help(commands) : command_help(find_command(commands, arguments[0])));
+    if (arguments.empty()) {
+      print(program_help(commands));
+    } else {
+      const Command& command = find_command(commands, arguments[0]);
+      const bool markdown = arguments.size() > 1 && arguments[1] == "--markdown";
+      print(markdown ? command_reference(command) : command_help(command));
+    }
     return kDone;
   };
   return help;

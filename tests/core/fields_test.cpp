@@ -63,15 +63,22 @@ TEST(Fields, JsonRoundTripKeepsEveryMember) {
 TEST(Fields, UnknownKeyIsRefusedWithTheNearestName) {
   Options o;
   const auto text = message_of([&] { assign_json(o, Json{{"batch_sise", 3}}, "options.json"); });
-  EXPECT_THAT(text, ::testing::AllOf(::testing::HasSubstr("options.json"), ::testing::HasSubstr("Did you mean \"batch_size\"?")));
+  EXPECT_THAT(text, ::testing::AllOf(::testing::HasSubstr("options.json"),
+                                     ::testing::HasSubstr("Did you mean \"batch_size\"?")));
   assign_json(o, Json{{"batch_sise", 3}}, "config.json", UnknownKeys::ignore);
   EXPECT_EQ(o.batch_size, 16);
 }
 
 TEST(Fields, WrongTypesNameTheKey) {
   Options o;
-  EXPECT_THAT(message_of([&] { assign_json(o, Json{{"batch_size", "many"}}, "f"); }), ::testing::HasSubstr("batch_size: expected a whole number"));
-  EXPECT_THAT(message_of([&] { assign_json(o, Json{{"color", "blue"}}, "f"); }), ::testing::HasSubstr("not one of red, green"));
+  EXPECT_THAT(message_of([&] {
+                assign_json(o, Json{{"batch_size", "many"}}, "f");
+              }),
+              ::testing::HasSubstr("batch_size: expected a whole number"));
+  EXPECT_THAT(message_of([&] {
+                assign_json(o, Json{{"color", "blue"}}, "f");
+              }),
+              ::testing::HasSubstr("not one of red, green"));
 }
 
 TEST(Fields, RowsParseFlagsAndShowDefaults) {
@@ -94,7 +101,8 @@ TEST(Fields, RowsParseFlagsAndShowDefaults) {
   EXPECT_EQ(o.color, Color::green);
   EXPECT_EQ(o.limit, 3);
   EXPECT_EQ(o.seeds, (std::vector<int64_t>{5, 6, 7}));
-  EXPECT_THAT(message_of([&] { rows[1].set("1.5"); }), ::testing::HasSubstr("--batch-size: expected a whole number, found \"1.5\""));
+  EXPECT_THAT(message_of([&] { rows[1].set("1.5"); }),
+              ::testing::HasSubstr("--batch-size: expected a whole number, found \"1.5\""));
 }
 
 TEST(NearestName, FindsTyposAndRefusesStrangers) {

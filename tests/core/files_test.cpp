@@ -36,7 +36,12 @@ TEST_F(Files, AtomicFileReplacesWholeOrNotAtAll) {
 TEST_F(Files, AtomicFolderKeepsTheOldOneWhenFillingFails) {
   const auto fill = [](std::string text) { return [text](const fs::path& d) { write_file_atomic(d / "x", text); }; };
   write_folder_atomic(dir_ / "f", fill("old"));
-  EXPECT_THROW(write_folder_atomic(dir_ / "f", [](const fs::path& d) { write_file_atomic(d / "x", "new"); throw data_error("no"); }), Error);
+  EXPECT_THROW(write_folder_atomic(dir_ / "f",
+                                   [](const fs::path& d) {
+                                     write_file_atomic(d / "x", "new");
+                                     throw data_error("no");
+                                   }),
+               Error);
   EXPECT_EQ(read_file(dir_ / "f" / "x"), "old");
   write_folder_atomic(dir_ / "f", fill("new"));
   EXPECT_EQ(read_file(dir_ / "f" / "x"), "new");
@@ -57,7 +62,8 @@ TEST_F(Files, ErrorsNameThePath) {
 
 TEST_F(Files, JsonIsWrittenAsPythonWritesIt) {
   const Json json{{"b", Json::array({1, 2})}, {"a", 1e-05}, {"empty", Json::array()}, {"name", "\u00e9"}};
-  EXPECT_EQ(dump_json(json), "{\n  \"a\": 1e-05,\n  \"b\": [\n    1,\n    2\n  ],\n  \"empty\": [],\n  \"name\": \"\\u00e9\"\n}\n");
+  EXPECT_EQ(dump_json(json),
+            "{\n  \"a\": 1e-05,\n  \"b\": [\n    1,\n    2\n  ],\n  \"empty\": [],\n  \"name\": \"\\u00e9\"\n}\n");
 }
 
 TEST_F(Files, JsonInfinitiesSurviveARoundTrip) {

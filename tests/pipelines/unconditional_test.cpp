@@ -4,6 +4,7 @@
 #include <ATen/ops/tensor.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
 
@@ -31,7 +32,7 @@ class UnconditionalFolder : public ::testing::Test {
  protected:
   UnconditionalFolder() { fs::remove_all(folder_); }
   ~UnconditionalFolder() override { fs::remove_all(folder_); }
-  const fs::path folder_ = fs::path(::testing::TempDir()) / "unnoise_unconditional_test";
+  const fs::path folder_ = fs::path(::testing::TempDir()) / ("unnoise-unconditional-" + std::to_string(::getpid()));
 };
 
 template <class F>

@@ -16,13 +16,16 @@ class RunFolders : public ::testing::Test {
  protected:
   void SetUp() override { path_ = fs::temp_directory_path() / ("unnoise-run-" + std::to_string(::getpid())); }
   void TearDown() override { fs::remove_all(path_); }
-  void add_checkpoint(const std::string& name) { write_folder_atomic(path_ / name, [](const fs::path& d) { write_file_atomic(d / "x", ""); }); }
+  void add_checkpoint(const std::string& name) {
+    write_folder_atomic(path_ / name, [](const fs::path& d) { write_file_atomic(d / "x", ""); });
+  }
   fs::path path_;
 };
 
 TEST_F(RunFolders, CheckpointsSortByNumberAndTheOldestGoFirst) {
   const RunFolder run(path_, Existing::refuse);
-  for (const char* name : {"checkpoint-9", "checkpoint-10", "checkpoint-100", "checkpoint-x", "checkpoint-"}) add_checkpoint(name);
+  for (const char* name : {"checkpoint-9", "checkpoint-10", "checkpoint-100", "checkpoint-x", "checkpoint-"})
+    add_checkpoint(name);
   EXPECT_THAT(checkpoint_steps(path_), ElementsAre(9, 10, 100));
   EXPECT_EQ(find_checkpoint(path_, "latest"), path_ / "checkpoint-100");
   EXPECT_EQ(find_checkpoint(path_, "checkpoint-9"), path_ / "checkpoint-9");

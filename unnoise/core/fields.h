@@ -3,12 +3,13 @@
 //   struct SampleOptions {
 //     int64_t num_images = 1;
 //     static constexpr auto fields() {
-//       return std::tuple{section("What to draw"), field("num_images", &SampleOptions::num_images, "pictures to draw")};
+//       return std::tuple{section("What to draw"), field("num_images", &SampleOptions::num_images, "pictures to
+//       draw")};
 //     }
 //   };
 //
-// A field is named with underscores, as in JSON; its flag is the same name with dashes. Members may be bool, int64_t, double,
-// std::string, an enum with `enum_names`, and std::optional / std::vector of these.
+// A field is named with underscores, as in JSON; its flag is the same name with dashes. Members may be bool, int64_t,
+// double, std::string, an enum with `enum_names`, and std::optional / std::vector of these.
 #pragma once
 
 #include <algorithm>
@@ -46,12 +47,16 @@ constexpr Field<Owner, Member> field(std::string_view name, Member Owner::*membe
 constexpr Section section(std::string_view title) { return {title}; }
 
 template <class T>
-concept HasFields = requires { T::fields(); };
+concept HasFields = requires {
+  T::fields();
+};
 
 /// An enum takes part by a function found beside it:
 ///   constexpr auto enum_names(Loss) { return std::array{std::pair{Loss::l2, "l2"}, ...}; }
 template <class E>
-concept NamedEnum = std::is_enum_v<E> && requires(E e) { enum_names(e); };
+concept NamedEnum = std::is_enum_v<E> && requires(E e) {
+  enum_names(e);
+};
 
 /// The names of E, in order, for help and errors.
 template <NamedEnum E>
@@ -149,9 +154,12 @@ struct is_vector<std::vector<T>> : std::true_type {};
 
 template <class T>
 std::vector<std::string> choices_of() {
-  if constexpr (NamedEnum<T>) return enum_choices<T>();
-  else if constexpr (is_optional<T>::value || is_vector<T>::value) return choices_of<typename T::value_type>();
-  else return {};
+  if constexpr (NamedEnum<T>)
+    return enum_choices<T>();
+  else if constexpr (is_optional<T>::value || is_vector<T>::value)
+    return choices_of<typename T::value_type>();
+  else
+    return {};
 }
 
 /// The JSON that a flag's text stands for: numbers and lists are read as such, text stays text.
@@ -214,8 +222,8 @@ Json to_json(const T& options) {
 
 enum class UnknownKeys { reject, ignore };
 
-/// Sets the members that `json` names; the others keep their values. A value of the wrong type, and (with reject) a key that no
-/// field has, is an Error::usage that names `where` and the key.
+/// Sets the members that `json` names; the others keep their values. A value of the wrong type, and (with reject) a key
+/// that no field has, is an Error::usage that names `where` and the key.
 template <HasFields T>
 void assign_json(T& options, const Json& json, std::string_view where, UnknownKeys unknown = UnknownKeys::reject) {
   if (!json.is_object()) fields_detail::fail_type(where, "a JSON object", json.dump());
@@ -223,7 +231,8 @@ void assign_json(T& options, const Json& json, std::string_view where, UnknownKe
     using Member = std::decay_t<decltype(options.*f.member)>;
     const auto found = json.find(f.name);
     if (found != json.end())
-      options.*f.member = fields_detail::Value<Member>::from_json(std::string(where) + ": " + std::string(f.name), *found);
+      options.*f.member =
+          fields_detail::Value<Member>::from_json(std::string(where) + ": " + std::string(f.name), *found);
   });
   if (unknown == UnknownKeys::ignore) return;
   const auto names = field_names<T>();
@@ -233,8 +242,8 @@ void assign_json(T& options, const Json& json, std::string_view where, UnknownKe
 
 /// A field without its types, bound to one options object: what a command line, a form or a document needs.
 struct OptionRow {
-  std::string name;                  ///< "train_batch_size"
-  std::string section;               ///< heading above it, "" = none
+  std::string name;     ///< "train_batch_size"
+  std::string section;  ///< heading above it, "" = none
   std::string help;
   std::string kind;                  ///< "INT", "NUMBER", "TEXT", "NAME", "INT,..."; "" = a switch
   std::string default_text;          ///< "" = none
@@ -242,7 +251,7 @@ struct OptionRow {
   bool is_switch = false;
   std::function<void(std::string_view)> set;  ///< parses and assigns; throws Error::usage that names the flag
 
-  std::string flag() const;          ///< "--train-batch-size"
+  std::string flag() const;  ///< "--train-batch-size"
 };
 
 template <HasFields T>
@@ -255,12 +264,19 @@ std::vector<OptionRow> option_rows(T& options) {
     } else {
       using Member = std::decay_t<decltype(options.*row.member)>;
       using Value = fields_detail::Value<Member>;
-      OptionRow out{std::string(row.name), title, std::string(row.help), Value::kind(), "", fields_detail::choices_of<Member>(),
-                    std::is_same_v<Member, bool>, {}};
+      OptionRow out{std::string(row.name),
+                    title,
+                    std::string(row.help),
+                    Value::kind(),
+                    "",
+                    fields_detail::choices_of<Member>(),
+                    std::is_same_v<Member, bool>,
+                    {}};
       const Json value = Value::to_json(options.*row.member);
       if (value.is_array()) {
         for (const auto& item : value)
-          out.default_text += (out.default_text.empty() ? "" : ",") + (item.is_string() ? item.get<std::string>() : item.dump());
+          out.default_text +=
+              (out.default_text.empty() ? "" : ",") + (item.is_string() ? item.get<std::string>() : item.dump());
       } else if (!value.is_null() && !out.is_switch) {
         out.default_text = value.is_string() ? value.get<std::string>() : value.dump();
       }

@@ -17,12 +17,16 @@ namespace {
 std::string hint_for(int code) {
   switch (code) {
     case ENOSPC:
-    case EDQUOT: return "The disk is full. Free some space and run the command again; nothing half-written was left.";
+    case EDQUOT:
+      return "The disk is full. Free some space and run the command again; nothing half-written was left.";
     case EACCES:
     case EPERM:
-    case EROFS: return "You may not write there. Choose another folder, or change its permissions.";
-    case ENOTDIR: return "A part of that path is a file, not a folder.";
-    default: return {};
+    case EROFS:
+      return "You may not write there. Choose another folder, or change its permissions.";
+    case ENOTDIR:
+      return "A part of that path is a file, not a folder.";
+    default:
+      return {};
   }
 }
 
@@ -37,9 +41,7 @@ void sync_path(const fs::path& path, int flags) {
   ::close(fd);
 }
 
-fs::path parent_of(const fs::path& path) {
-  return path.has_parent_path() ? path.parent_path() : fs::path(".");
-}
+fs::path parent_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
 
 }  // namespace
 

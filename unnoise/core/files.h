@@ -15,8 +15,8 @@ namespace fs = std::filesystem;
 /// The bytes of a file. Throws Error::data when it does not exist or cannot be read, naming `path`.
 std::string read_file(const fs::path& path);
 
-/// Writes to a temporary name beside `path`, syncs, renames: after a crash either the old or the new file is there, whole.
-/// The temporary file is removed when the writing fails. Throws Error::environment (disk full, no permission).
+/// Writes to a temporary name beside `path`, syncs, renames: after a crash either the old or the new file is there,
+/// whole. The temporary file is removed when the writing fails. Throws Error::environment (disk full, no permission).
 void write_file_atomic(const fs::path& path, std::string_view bytes);
 
 /// The same for a file that `write` streams to the descriptor-backed `AtomicFile`.
@@ -38,9 +38,9 @@ class AtomicFile {
   int fd_ = -1;
 };
 
-/// Builds a folder under a temporary sibling name by `fill(temporary)`, syncs what is in it, then renames it to `path`; an
-/// existing folder of that name is replaced. A crash leaves the old folder, or the new one, whole. Names of unfinished
-/// folders start with ".unfinished-" and are safe to delete.
+/// Builds a folder under a temporary sibling name by `fill(temporary)`, syncs what is in it, then renames it to `path`;
+/// an existing folder of that name is replaced. A crash leaves the old folder, or the new one, whole. Names of
+/// unfinished folders start with ".unfinished-" and are safe to delete.
 void write_folder_atomic(const fs::path& path, const std::function<void(const fs::path&)>& fill);
 
 /// create_directories with an Error that says which path and why.

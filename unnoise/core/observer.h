@@ -10,7 +10,7 @@ namespace unnoise {
 
 /// Where a job stands. Counts are of `stage`'s own unit (sampling steps, optimizer steps, pictures).
 struct Progress {
-  std::string_view stage;    ///< "train", "sample", "scan data"
+  std::string_view stage;  ///< "train", "sample", "scan data"
   int64_t done = 0;
   int64_t total = 0;         ///< 0 = unknown
   std::string detail;        ///< the rest of the line: "epoch 3  loss 0.0412  lr 1.0e-04"
@@ -25,9 +25,15 @@ struct Observer {
   std::function<void(const Progress&)> on_progress;
   std::function<void(LogLevel, const std::string&)> on_log;
 
-  void progress(const Progress& p) const { if (on_progress) on_progress(p); }
-  void info(const std::string& line) const { if (on_log) on_log(LogLevel::info, line); }
-  void warn(const std::string& line) const { if (on_log) on_log(LogLevel::warning, line); }
+  void progress(const Progress& p) const {
+    if (on_progress) on_progress(p);
+  }
+  void info(const std::string& line) const {
+    if (on_log) on_log(LogLevel::info, line);
+  }
+  void warn(const std::string& line) const {
+    if (on_log) on_log(LogLevel::warning, line);
+  }
 };
 
 }  // namespace unnoise

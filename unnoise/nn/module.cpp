@@ -1,7 +1,7 @@
 #include "unnoise/nn/module.h"
 
-#include <c10/core/GradMode.h>
 #include <ATen/ops/empty.h>
+#include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 

@@ -1,7 +1,7 @@
 // A network part: named tensors and named children, in the order of diffusers' checkpoints.
 //
-// Why not torch::nn::Module (docs/adr/0002): a child's name may hold what the checkpoint's key needs, parameters are drawn from
-// an Rng that the caller passes, calls are const, and a file that uses it compiles in 3 s instead of 15.
+// Why not torch::nn::Module (docs/adr/0002): a child's name may hold what the checkpoint's key needs, parameters are
+// drawn from an Rng that the caller passes, calls are const, and a file that uses it compiles in 3 s instead of 15.
 #pragma once
 
 #include <functional>
@@ -16,9 +16,10 @@
 
 namespace unnoise {
 
-/// Base of every layer, block and network. Parts are plain members, declared in the order in which diffusers *constructs* them
-/// (the order of the random draws), and added in the constructor's body in the order in which it *registers* them (the order
-/// of keys, of the optimizer's parameters and of the gradient norm's sum). Modules are neither copied nor moved.
+/// Base of every layer, block and network. Parts are plain members, declared in the order in which diffusers
+/// *constructs* them (the order of the random draws), and added in the constructor's body in the order in which it
+/// *registers* them (the order of keys, of the optimizer's parameters and of the gradient norm's sum). Modules are
+/// neither copied nor moved.
 class Module {
  public:
   Module() = default;
@@ -26,16 +27,16 @@ class Module {
   Module& operator=(const Module&) = delete;
   virtual ~Module() = default;
 
-  /// "down_blocks.0.resnets.0.conv1.weight" and its tensor, depth first in registration order. Buffers that are saved count as
-  /// entries of state() only.
+  /// "down_blocks.0.resnets.0.conv1.weight" and its tensor, depth first in registration order. Buffers that are saved
+  /// count as entries of state() only.
   StateDict named_parameters() const;
   std::vector<Tensor> parameters() const;
   /// Parameters and saved buffers: what a checkpoint holds.
   StateDict state() const;
   int64_t num_parameters() const;
 
-  /// Copies values into the tensors of state(), converting dtype. Keys must match exactly: an Error::data lists what is missing,
-  /// unexpected or of another shape, and `where` the weights came from. Nothing is changed when it throws.
+  /// Copies values into the tensors of state(), converting dtype. Keys must match exactly: an Error::data lists what is
+  /// missing, unexpected or of another shape, and `where` the weights came from. Nothing is changed when it throws.
   void load_state(const StateDict& weights, std::string_view where);
 
   /// Moves or converts every tensor in place; handles that others hold follow. Buffers keep integer dtypes.

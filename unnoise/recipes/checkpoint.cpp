@@ -8,8 +8,8 @@
 
 namespace unnoise {
 
-void save_checkpoint(const fs::path& path, const Module& unet, const Json& unet_config, const Ema* ema, const TrainerState& state,
-                     const Json& options, const Json& data) {
+void save_checkpoint(const fs::path& path, const Module& unet, const Json& unet_config, const Ema* ema,
+                     const TrainerState& state, const Json& options, const Json& data) {
   write_folder_atomic(path, [&](const fs::path& folder) {
     save_component(folder / "unet", unet_config, unet.state());
     if (ema) {
@@ -34,7 +34,8 @@ TrainerState load_checkpoint(const fs::path& path, Module& unet, Ema* ema) {
                       "Resume without --use-ema, or start a new run with --pretrained.");
   unet.load_state(load_component_weights(path, "unet"), (path / "unet").string());
   if (ema)
-    ema->load(load_component_weights(path, "unet_ema"), load_component_config(path, "unet_ema"), (path / "unet_ema").string());
+    ema->load(load_component_weights(path, "unet_ema"), load_component_config(path, "unet_ema"),
+              (path / "unet_ema").string());
   const auto tensors = SafetensorsFile::open(path / "trainer_state.safetensors").state();
   return trainer_state(read_json(path / "trainer_state.json"), tensors, where);
 }

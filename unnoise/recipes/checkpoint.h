@@ -19,11 +19,11 @@
 namespace unnoise {
 
 /// Writes the folder under a temporary name and renames it: a kill leaves either none or a whole one.
-void save_checkpoint(const fs::path& path, const Module& unet, const Json& unet_config, const Ema* ema, const TrainerState& state,
-                     const Json& options, const Json& data);
+void save_checkpoint(const fs::path& path, const Module& unet, const Json& unet_config, const Ema* ema,
+                     const TrainerState& state, const Json& options, const Json& data);
 
-/// Sets the network's weights and the average from the folder and returns the rest. Error::data when it is damaged or of
-/// another network; `ema` null ignores a saved average, and a missing one is an Error::usage.
+/// Sets the network's weights and the average from the folder and returns the rest. Error::data when it is damaged or
+/// of another network; `ema` null ignores a saved average, and a missing one is an Error::usage.
 TrainerState load_checkpoint(const fs::path& path, Module& unet, Ema* ema);
 
 /// data.json of a checkpoint.

@@ -36,8 +36,9 @@ Subject find_subject(const std::string& model) {
   const auto presets = unet2d_preset_names();
   if (std::find(presets.begin(), presets.end(), model) != presets.end()) return {unet2d_preset(model), nullptr, ""};
   const std::string near = nearest_name(model, presets);
-  throw data_error(fmt::format("--model: \"{}\" is neither a folder, a config.json, nor one of {}", model, fmt::join(presets, ", ")),
-                   near.empty() ? "" : fmt::format("Did you mean \"{}\"?", near));
+  throw data_error(
+      fmt::format("--model: \"{}\" is neither a folder, a config.json, nor one of {}", model, fmt::join(presets, ", ")),
+      near.empty() ? "" : fmt::format("Did you mean \"{}\"?", near));
 }
 
 std::string shape_text(const Shape& shape) { return shape.empty() ? "" : fmt::format("{}", fmt::join(shape, "x")); }
@@ -45,7 +46,8 @@ std::string shape_text(const Shape& shape) { return shape.empty() ? "" : fmt::fo
 /// The last part of the name, set in by its depth: parents are the rows above.
 std::string indented_name(const SummaryRow& row) {
   const size_t dot = row.name.rfind('.');
-  return std::string(2 * static_cast<size_t>(row.depth), ' ') + (row.depth == 0 ? "(network)" : row.name.substr(dot + 1));
+  return std::string(2 * static_cast<size_t>(row.depth), ' ') +
+         (row.depth == 0 ? "(network)" : row.name.substr(dot + 1));
 }
 
 std::string text_report(const Subject& subject, const ModelSummary& summary, SampleSize size) {
@@ -54,15 +56,15 @@ std::string text_report(const Subject& subject, const ModelSummary& summary, Sam
     name_width = std::max(name_width, indented_name(row).size());
     what_width = std::max(what_width, row.description.size());
   }
-  std::string out = fmt::format("{:<{}}  {:<{}}  {:>12}  {:>16}  {:>15}\n", "module", name_width, "what", what_width, "parameters",
-                                "output", "multiply-adds");
+  std::string out = fmt::format("{:<{}}  {:<{}}  {:>12}  {:>16}  {:>15}\n", "module", name_width, "what", what_width,
+                                "parameters", "output", "multiply-adds");
   for (const auto& row : summary.rows)
-    out += fmt::format("{:<{}}  {:<{}}  {:>12}  {:>16}  {:>15}\n", indented_name(row), name_width, row.description, what_width, human_count(row.parameters), shape_text(row.output),
-                       human_count(row.multiply_adds));
+    out += fmt::format("{:<{}}  {:<{}}  {:>12}  {:>16}  {:>15}\n", indented_name(row), name_width, row.description,
+                       what_width, human_count(row.parameters), shape_text(row.output), human_count(row.multiply_adds));
   out += fmt::format("\nparameters     {} ({} as float32)\n", human_count(summary.parameters),
                      human_bytes(4.0 * static_cast<double>(summary.parameters)));
-  out += fmt::format("multiply-adds  {} million for one {}x{} picture, one call\n", human_count((summary.multiply_adds + 500'000) / 1'000'000),
-                     size.width, size.height);
+  out += fmt::format("multiply-adds  {} million for one {}x{} picture, one call\n",
+                     human_count((summary.multiply_adds + 500'000) / 1'000'000), size.width, size.height);
   if (subject.scheduler)
     out += fmt::format("scheduler      {}, {} steps, predicts {}\n", subject.scheduler->class_name(),
                        subject.scheduler->noise.num_train_timesteps(), enum_name(subject.scheduler->prediction_type));
@@ -73,9 +75,14 @@ std::string text_report(const Subject& subject, const ModelSummary& summary, Sam
 Json json_report(const Subject& subject, const ModelSummary& summary) {
   Json rows = Json::array();
   for (const auto& row : summary.rows)
-    rows.push_back({{"name", row.name}, {"what", row.description}, {"parameters", row.parameters}, {"output", row.output},
+    rows.push_back({{"name", row.name},
+                    {"what", row.description},
+                    {"parameters", row.parameters},
+                    {"output", row.output},
                     {"multiply_adds", row.multiply_adds}});
-  Json json{{"modules", rows}, {"parameters", summary.parameters}, {"multiply_adds", summary.multiply_adds},
+  Json json{{"modules", rows},
+            {"parameters", summary.parameters},
+            {"multiply_adds", summary.multiply_adds},
             {"unet", unet2d_config(subject.unet)}};
   if (subject.scheduler) {
     json["scheduler"] = subject.scheduler->config();
@@ -88,7 +95,8 @@ Json json_report(const Subject& subject, const ModelSummary& summary) {
 }  // namespace
 
 std::string info(const InfoOptions& options) {
-  if (options.model.empty()) throw usage_error("--model: nothing was given", "Give a model folder, or a network's name such as butterflies.");
+  if (options.model.empty())
+    throw usage_error("--model: nothing was given", "Give a model folder, or a network's name such as butterflies.");
   const Subject subject = find_subject(options.model);
   const SampleSize usual = subject.unet.sample_size.value_or(SampleSize{64, 64});
   const SampleSize size{options.height.value_or(usual.height), options.width.value_or(usual.width)};

@@ -18,7 +18,8 @@ struct InfoOptions {
   static constexpr auto fields() {
     using O = InfoOptions;
     return std::tuple{
-        field("model", &O::model, "model folder, or a network's name (butterflies, mnist, cifar10, script) or config.json"),
+        field("model", &O::model,
+              "model folder, or a network's name (butterflies, mnist, cifar10, script) or config.json"),
         field("height", &O::height, "pixels the shapes and costs are for; default: the model's size"),
         field("width", &O::width, "pixels the shapes and costs are for; default: the model's size"),
         field("json", &O::json, "print JSON instead of a table"),

@@ -9,8 +9,8 @@
 
 namespace unnoise {
 
-/// "auto" (a GPU when there is one), "cpu", "cuda" or "cuda:1". Throws Error::usage for another word and Error::environment when
-/// there is no such GPU.
+/// "auto" (a GPU when there is one), "cpu", "cuda" or "cuda:1". Throws Error::usage for another word and
+/// Error::environment when there is no such GPU.
 at::Device find_device(std::string_view name);
 
 /// Threads of LibTorch's operators for the whole process; 0 = one a physical core. Returns how many it is now.

@@ -19,8 +19,8 @@ namespace {
 constexpr std::string_view kPrefix = "checkpoint-";
 
 /// What a run writes at the top of its folder.
-constexpr std::string_view kOwnNames[] = {"options.json", "log.jsonl", "loss.svg", "samples", "logs", "unet",
-                                          "scheduler", "model_index.json"};
+constexpr std::string_view kOwnNames[] = {"options.json", "log.jsonl", "loss.svg",  "samples",
+                                          "logs",         "unet",      "scheduler", "model_index.json"};
 
 std::optional<int64_t> step_of(const fs::path& folder) {
   const std::string name = folder.filename().string();
@@ -52,9 +52,10 @@ void remove_run(const fs::path& path) {
 
 RunFolder::RunFolder(const fs::path& path, Existing existing) : path_(path) {
   if (existing == Existing::refuse && fs::exists(path) && holds_a_run(path))
-    throw usage_error(fmt::format("\"{}\" already holds a run", path.string()),
-                      "Go on with it: --resume-from-checkpoint latest. Replace it: --overwrite-output-dir. Or choose another "
-                      "--output-dir.");
+    throw usage_error(
+        fmt::format("\"{}\" already holds a run", path.string()),
+        "Go on with it: --resume-from-checkpoint latest. Replace it: --overwrite-output-dir. Or choose another "
+        "--output-dir.");
   make_folders(path);
   lock_ = ::open((path / ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (lock_ < 0)

@@ -44,8 +44,8 @@ class RunFolder {
 /// The steps for which `run` holds a checkpoint-<step> folder, ascending by number (9 before 10).
 std::vector<int64_t> checkpoint_steps(const fs::path& run);
 
-/// What --resume-from-checkpoint means: "latest", a folder's name inside `run`, or a path. nullopt when "latest" finds none;
-/// Error::usage that lists what is there when a named one is missing.
+/// What --resume-from-checkpoint means: "latest", a folder's name inside `run`, or a path. nullopt when "latest" finds
+/// none; Error::usage that lists what is there when a named one is missing.
 std::optional<fs::path> find_checkpoint(const fs::path& run, const std::string& which);
 
 }  // namespace unnoise

@@ -53,7 +53,8 @@ class Animation {
  public:
   void add(const SampleStep& at) {
     const int64_t every = std::max<int64_t>(1, at.steps / kFrames);
-    if (at.first_image == 0 && (at.step % every == 0 || at.step == 1 || at.step == at.steps)) frames_.push_back(image_grid(at.x));
+    if (at.first_image == 0 && (at.step % every == 0 || at.step == 1 || at.step == at.steps))
+      frames_.push_back(image_grid(at.x));
   }
   const std::vector<Image>& frames() const { return frames_; }
 
@@ -63,7 +64,10 @@ class Animation {
 
 /// What it takes to draw the pictures again, as JSON.
 Json settings(const SampleOptions& o, int64_t steps, int64_t num_images, const Scheduler& scheduler) {
-  Json json{{"model", o.model}, {"scheduler", scheduler.class_name()}, {"num_inference_steps", steps}, {"num_images", num_images}};
+  Json json{{"model", o.model},
+            {"scheduler", scheduler.class_name()},
+            {"num_inference_steps", steps},
+            {"num_images", num_images}};
   if (o.eta != 0) json["eta"] = o.eta;
   if (!o.timesteps.empty()) json["timesteps"] = o.timesteps;
   if (!o.class_labels.empty()) json["class_labels"] = o.class_labels;
@@ -148,11 +152,18 @@ SampleResult sample(const SampleOptions& options, const Observer& observer, std:
 
   SampleResult result;
   Animation animation;
-  SampleRequest request{.num_images = options.num_images, .batch = options.batch_size,
-                        .steps = choose_steps(options, *pipeline.scheduler), .seed = static_cast<uint64_t>(options.seed),
-                        .seeds = {options.seeds.begin(), options.seeds.end()}, .eta = options.eta,
-                        .use_clipped_model_output = options.use_clipped_model_output, .timesteps = {},
-                        .height = options.height, .width = options.width, .class_labels = options.class_labels, .on_step = {}};
+  SampleRequest request{.num_images = options.num_images,
+                        .batch = options.batch_size,
+                        .steps = choose_steps(options, *pipeline.scheduler),
+                        .seed = static_cast<uint64_t>(options.seed),
+                        .seeds = {options.seeds.begin(), options.seeds.end()},
+                        .eta = options.eta,
+                        .use_clipped_model_output = options.use_clipped_model_output,
+                        .timesteps = {},
+                        .height = options.height,
+                        .width = options.width,
+                        .class_labels = options.class_labels,
+                        .on_step = {}};
   if (!options.timesteps.empty()) request.timesteps = options.timesteps;
   if (!options.num_images && options.seeds.empty()) request.num_images = 1;
   request.on_step = [&](const SampleStep& at) {

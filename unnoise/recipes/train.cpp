@@ -19,11 +19,13 @@ JobStatus train(const TrainOptions& options, const Observer& observer, std::stop
   if (options.resume_from_checkpoint) {
     checkpoint = find_checkpoint(options.output_dir, *options.resume_from_checkpoint);
     if (!checkpoint && fs::exists(fs::path(options.output_dir) / "model_index.json"))
-      throw usage_error(fmt::format("\"{}\" holds a finished model but no checkpoint to resume from", options.output_dir),
-                        "Train on from its weights with --pretrained into another --output-dir, or replace it with "
-                        "--overwrite-output-dir and without --resume-from-checkpoint.");
+      throw usage_error(
+          fmt::format("\"{}\" holds a finished model but no checkpoint to resume from", options.output_dir),
+          "Train on from its weights with --pretrained into another --output-dir, or replace it with "
+          "--overwrite-output-dir and without --resume-from-checkpoint.");
     if (!checkpoint)
-      observer.warn(fmt::format("\"{}\" holds no checkpoint to resume from: starting from the beginning", options.output_dir));
+      observer.warn(
+          fmt::format("\"{}\" holds no checkpoint to resume from: starting from the beginning", options.output_dir));
     existing = checkpoint ? RunFolder::Existing::resume : RunFolder::Existing::replace;
   }
   const RunFolder folder(options.output_dir, existing);

@@ -9,10 +9,10 @@
 
 namespace unnoise {
 
-/// Trains until the epochs (or --max-train-steps) are done or `stop` is requested; then a checkpoint is saved and the status is
-/// `interrupted`. Everything is written below options.output_dir; see docs/run-folder.md.
-/// Throws Error before anything is written when the options or the data cannot work; a loss that is not finite stops the run
-/// with an Error::data and leaves the last checkpoint as it is.
+/// Trains until the epochs (or --max-train-steps) are done or `stop` is requested; then a checkpoint is saved and the
+/// status is `interrupted`. Everything is written below options.output_dir; see docs/run-folder.md. Throws Error before
+/// anything is written when the options or the data cannot work; a loss that is not finite stops the run with an
+/// Error::data and leaves the last checkpoint as it is.
 JobStatus train(const TrainOptions& options, const Observer& observer = {}, std::stop_token stop = {});
 
 }  // namespace unnoise

@@ -22,20 +22,24 @@ std::string settings_table(const TrainOptions& options) {
 
 }  // namespace
 
-void save_training_card(const fs::path& folder, const TrainOptions& options, const TrainPlan& plan, int64_t steps, double loss) {
+void save_training_card(const fs::path& folder, const TrainOptions& options, const TrainPlan& plan, int64_t steps,
+                        double loss) {
   const std::string name = folder.filename().string();
   ModelCard card;
   card.title = name.empty() ? "A diffusion model" : name;
-  card.summary = fmt::format("An unconditional diffusion model (`UNet2DModel`) that draws {0}×{0} pictures, trained with unnoise {1}.",
-                             plan.loader.resolution, kVersion);
-  card.sections.emplace_back("Training", fmt::format("{} pictures, {} optimizer steps{}.\n\nSettings that differ from the defaults:\n\n{}",
-                                                     human_count(plan.dataset->size()), human_count(steps),
-                                                     std::isfinite(loss) ? fmt::format(", last loss {:.4f}", loss) : "",
-                                                     settings_table(options)));
-  card.sections.emplace_back("Use", fmt::format("```sh\nunnoise sample --model {} --num-images 16 --grid grid.png\n```\n\n"
-                                                "```python\nfrom diffusers import DDPMPipeline\n\n"
-                                                "images = DDPMPipeline.from_pretrained(\"{}\")(batch_size=16).images\n```",
-                                                name, name));
+  card.summary = fmt::format(
+      "An unconditional diffusion model (`UNet2DModel`) that draws {0}×{0} pictures, trained with unnoise {1}.",
+      plan.loader.resolution, kVersion);
+  card.sections.emplace_back(
+      "Training",
+      fmt::format("{} pictures, {} optimizer steps{}.\n\nSettings that differ from the defaults:\n\n{}",
+                  human_count(plan.dataset->size()), human_count(steps),
+                  std::isfinite(loss) ? fmt::format(", last loss {:.4f}", loss) : "", settings_table(options)));
+  card.sections.emplace_back("Use",
+                             fmt::format("```sh\nunnoise sample --model {} --num-images 16 --grid grid.png\n```\n\n"
+                                         "```python\nfrom diffusers import DDPMPipeline\n\n"
+                                         "images = DDPMPipeline.from_pretrained(\"{}\")(batch_size=16).images\n```",
+                                         name, name));
   save_model_card(folder, card);
 }
 

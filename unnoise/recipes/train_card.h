@@ -10,6 +10,7 @@
 namespace unnoise {
 
 /// Writes folder/README.md, unless a person has written one there.
-void save_training_card(const fs::path& folder, const TrainOptions& options, const TrainPlan& plan, int64_t steps, double loss);
+void save_training_card(const fs::path& folder, const TrainOptions& options, const TrainPlan& plan, int64_t steps,
+                        double loss);
 
 }  // namespace unnoise

@@ -1,4 +1,5 @@
-// Everything `unnoise train` can be told: the 45 options of diffusers' train_unconditional.py under their own names, then ours.
+// Everything `unnoise train` can be told: the 45 options of diffusers' train_unconditional.py under their own names,
+// then ours.
 #pragma once
 
 #include <array>
@@ -22,8 +23,8 @@ constexpr auto enum_names(RunLogger) {
   return std::array{std::pair{RunLogger::tensorboard, "tensorboard"}, std::pair{RunLogger::wandb, "wandb"}};
 }
 
-/// Plain values only: what is written to options.json repeats the run. Words of the field ("epsilon", "cosine", "l2") are texts
-/// here and are checked by the part that knows them, before anything is written.
+/// Plain values only: what is written to options.json repeats the run. Words of the field ("epsilon", "cosine", "l2")
+/// are texts here and are checked by the part that knows them, before anything is written.
 struct TrainOptions {
   // Data
   std::optional<std::string> dataset_name;
@@ -104,52 +105,63 @@ struct TrainOptions {
     return std::tuple{
         section("Data"),
         field("train_data_dir", &O::train_data_dir, "folder of pictures (PNG, JPEG, WebP, any depth) or of IDX files"),
-        field("dataset_name", &O::dataset_name, "a built-in set (fashion-mnist) or a local folder; wins over --train-data-dir"),
+        field("dataset_name", &O::dataset_name,
+              "a built-in set (fashion-mnist) or a local folder; wins over --train-data-dir"),
         field("dataset_config_name", &O::dataset_config_name, "configuration of a hub data set (not yet)"),
         field("cache_dir", &O::cache_dir, "where hub downloads would be kept; local data needs none"),
-        field("resolution", &O::resolution, "pixels: the shorter side is resized to it, then a square is cut; default: the network's size, else 64"),
+        field("resolution", &O::resolution,
+              "pixels: the shorter side is resized to it, then a square is cut; default: the network's size, else 64"),
         field("image_mode", &O::image_mode, "rgb or grey; by default what the network's channels ask for, else rgb"),
         field("center_crop", &O::center_crop, "cut the middle square instead of a random one"),
         field("random_flip", &O::random_flip, "mirror each picture left to right with probability one half"),
-        field("preserve_input_precision", &O::preserve_input_precision, "keep 16-bit pictures in float instead of 8 bits"),
+        field("preserve_input_precision", &O::preserve_input_precision,
+              "keep 16-bit pictures in float instead of 8 bits"),
         field("strict", &O::strict, "stop at the first file that is not a readable picture, instead of skipping it"),
         field("dataloader_num_workers", &O::dataloader_num_workers, "decoding threads; 0 = one in the background"),
         section("Network"),
-        field("model_config_name_or_path", &O::model_config_name_or_path,
-              "butterflies, mnist, cifar10, script, or a config.json of a UNet2DModel (random weights); default: script"),
+        field(
+            "model_config_name_or_path", &O::model_config_name_or_path,
+            "butterflies, mnist, cifar10, script, or a config.json of a UNet2DModel (random weights); default: script"),
         field("pretrained", &O::pretrained, "model folder to start from: its network, weights and noise schedule"),
         field("dropout", &O::dropout, "dropout in the residual blocks, 0 to 1; default: what the configuration says"),
-        field("gradient_checkpointing", &O::gradient_checkpointing, "recompute activations in the backward pass: less memory, slower"),
+        field("gradient_checkpointing", &O::gradient_checkpointing,
+              "recompute activations in the backward pass: less memory, slower"),
         field("enable_xformers_memory_efficient_attention", &O::enable_xformers_memory_efficient_attention,
               "accepted for scripts that pass it; attention here is always memory efficient"),
         section("Objective"),
-        field("prediction_type", &O::prediction_type, "what the network predicts: epsilon, sample or v_prediction; default: epsilon, or as pretrained"),
+        field("prediction_type", &O::prediction_type,
+              "what the network predicts: epsilon, sample or v_prediction; default: epsilon, or as pretrained"),
         field("loss", &O::loss, "l2, l1 or huber"),
         field("snr_gamma", &O::snr_gamma, "min-SNR weighting of the loss (Hang et al. 2023); 5 is usual"),
         field("ddpm_num_steps", &O::ddpm_num_steps, "noise levels to train on (T); default: 1000, or as pretrained"),
-        field("ddpm_beta_schedule", &O::ddpm_beta_schedule,
-              "linear, scaled_linear, squaredcos_cap_v2 (cosine), sigmoid or laplace; default: linear, or as pretrained"),
+        field(
+            "ddpm_beta_schedule", &O::ddpm_beta_schedule,
+            "linear, scaled_linear, squaredcos_cap_v2 (cosine), sigmoid or laplace; default: linear, or as pretrained"),
         section("Optimization"),
         field("train_batch_size", &O::train_batch_size, "pictures a step"),
         field("num_epochs", &O::num_epochs, "passes over the data"),
         field("max_train_steps", &O::max_train_steps, "optimizer steps; wins over --num-epochs"),
-        field("gradient_accumulation_steps", &O::gradient_accumulation_steps, "batches whose gradients are averaged for one step"),
+        field("gradient_accumulation_steps", &O::gradient_accumulation_steps,
+              "batches whose gradients are averaged for one step"),
         field("optimizer", &O::optimizer, "adamw, adam or sgd"),
         field("learning_rate", &O::learning_rate, "peak learning rate"),
         field("lr_scheduler", &O::lr_scheduler,
               "constant, constant_with_warmup, linear, cosine, cosine_with_restarts, polynomial or piecewise_constant"),
         field("lr_warmup_steps", &O::lr_warmup_steps, "optimizer steps over which the rate rises from 0"),
-        field("lr_step_rules", &O::lr_step_rules, "for piecewise_constant: \"1:100,0.1:1000,0.01\" (multiplier:until step)"),
+        field("lr_step_rules", &O::lr_step_rules,
+              "for piecewise_constant: \"1:100,0.1:1000,0.01\" (multiplier:until step)"),
         field("adam_beta1", &O::adam_beta1, "decay of the gradient's mean (momentum for sgd)"),
         field("adam_beta2", &O::adam_beta2, "decay of the gradient's square"),
         field("adam_weight_decay", &O::adam_weight_decay, "weight decay"),
         field("adam_epsilon", &O::adam_epsilon, "added to the denominator"),
         field("max_grad_norm", &O::max_grad_norm, "clip the gradient's norm to this; 0 = never"),
-        field("use_ema", &O::use_ema, "keep an exponential moving average of the weights; samples and the saved model use it"),
+        field("use_ema", &O::use_ema,
+              "keep an exponential moving average of the weights; samples and the saved model use it"),
         field("ema_inv_gamma", &O::ema_inv_gamma, "inverse multiplicative factor of the average's warm-up"),
         field("ema_power", &O::ema_power, "exponent of the average's warm-up"),
         field("ema_max_decay", &O::ema_max_decay, "largest decay of the average"),
-        field("mixed_precision", &O::mixed_precision, "arithmetic of the network; weights, norms and loss stay float32"),
+        field("mixed_precision", &O::mixed_precision,
+              "arithmetic of the network; weights, norms and loss stay float32"),
         field("seed", &O::seed, "decides initial weights, order, crops, noise: the same seed repeats the run"),
         section("What it leaves behind"),
         field("output_dir", &O::output_dir, "run folder: options, log, samples, checkpoints and the finished model"),
@@ -158,10 +170,12 @@ struct TrainOptions {
         field("save_model_epochs", &O::save_model_epochs, "save the model every so many epochs; 0 = only at the end"),
         field("eval_batch_size", &O::eval_batch_size, "pictures in a grid of samples"),
         field("ddpm_num_inference_steps", &O::ddpm_num_inference_steps, "denoising steps of those samples"),
-        field("eval_scheduler", &O::eval_scheduler, "sampler of those samples: ddpm or ddim (ddim is good with 50 steps)"),
+        field("eval_scheduler", &O::eval_scheduler,
+              "sampler of those samples: ddpm or ddim (ddim is good with 50 steps)"),
         field("checkpointing_steps", &O::checkpointing_steps, "save a checkpoint every so many steps; 0 = never"),
         field("checkpoints_total_limit", &O::checkpoints_total_limit, "keep only so many checkpoints, the newest"),
-        field("resume_from_checkpoint", &O::resume_from_checkpoint, "latest, or a checkpoint folder: go on exactly from there"),
+        field("resume_from_checkpoint", &O::resume_from_checkpoint,
+              "latest, or a checkpoint folder: go on exactly from there"),
         field("logger", &O::logger, "event files beside log.jsonl, which is always written"),
         field("logging_dir", &O::logging_dir, "folder for the event files, inside --output-dir"),
         section("Machine"),

@@ -23,7 +23,9 @@ void check_at_least(std::string_view flag, double value, double least) {
 }
 
 void check_numbers(const TrainOptions& o) {
-  const auto positive = [](std::string_view flag, int64_t value) { check_at_least(flag, static_cast<double>(value), 1); };
+  const auto positive = [](std::string_view flag, int64_t value) {
+    check_at_least(flag, static_cast<double>(value), 1);
+  };
   const auto not_negative = [](std::string_view flag, double value) { check_at_least(flag, value, 0); };
   positive("--train-batch-size", o.train_batch_size);
   positive("--eval-batch-size", o.eval_batch_size);
@@ -42,30 +44,37 @@ void check_numbers(const TrainOptions& o) {
   not_negative("--dataloader-num-workers", static_cast<double>(o.dataloader_num_workers));
   not_negative("--learning-rate", o.learning_rate);
   not_negative("--max-grad-norm", o.max_grad_norm);
-  if (o.snr_gamma && !(*o.snr_gamma > 0)) throw usage_error(fmt::format("--snr-gamma: expected above 0, found {}", *o.snr_gamma));
+  if (o.snr_gamma && !(*o.snr_gamma > 0))
+    throw usage_error(fmt::format("--snr-gamma: expected above 0, found {}", *o.snr_gamma));
 }
 
 /// Options that are there so that a script's command line works, and cannot do what they say.
 void check_not_yet(const TrainOptions& o) {
   if (o.push_to_hub || o.hub_token || o.hub_model_id || o.hub_private_repo)
-    throw usage_error("--push-to-hub and the other --hub-... options: not yet",
-                      "Train without them and upload the output folder with the hub's own tools; it is a diffusers pipeline.");
+    throw usage_error(
+        "--push-to-hub and the other --hub-... options: not yet",
+        "Train without them and upload the output folder with the hub's own tools; it is a diffusers pipeline.");
   if (o.logger == RunLogger::wandb)
-    throw usage_error("--logger wandb: not yet", "Use --logger tensorboard; log.jsonl in the run folder has the same numbers.");
+    throw usage_error("--logger wandb: not yet",
+                      "Use --logger tensorboard; log.jsonl in the run folder has the same numbers.");
   if (o.dataset_config_name)
-    throw usage_error("--dataset-config-name: hub data sets cannot be fetched yet", "Give a local folder with --train-data-dir.");
+    throw usage_error("--dataset-config-name: hub data sets cannot be fetched yet",
+                      "Give a local folder with --train-data-dir.");
   if (o.local_rank > 0)
-    throw usage_error(fmt::format("--local-rank {}: one process trains here", o.local_rank), "Start the program once, without a launcher.");
+    throw usage_error(fmt::format("--local-rank {}: one process trains here", o.local_rank),
+                      "Start the program once, without a launcher.");
 }
 
 std::string data_source(const TrainOptions& o) {
   if (o.dataset_name) return *o.dataset_name;
   if (o.train_data_dir) return *o.train_data_dir;
-  throw usage_error("no data: neither --train-data-dir nor --dataset-name was given",
-                    "Give a folder of pictures: --train-data-dir my_pictures, or a built-in set: --dataset-name fashion-mnist.");
+  throw usage_error(
+      "no data: neither --train-data-dir nor --dataset-name was given",
+      "Give a folder of pictures: --train-data-dir my_pictures, or a built-in set: --dataset-name fashion-mnist.");
 }
 
-/// The network's configuration: pretrained folder, preset, or config.json. Keys that UNet2DOptions does not know stay in `config`.
+/// The network's configuration: pretrained folder, preset, or config.json. Keys that UNet2DOptions does not know stay
+/// in `config`.
 void choose_network(const TrainOptions& o, TrainPlan& plan) {
   Json config = Json::object();
   const std::string source = o.model_config_name_or_path.value_or("script");
@@ -76,14 +85,15 @@ void choose_network(const TrainOptions& o, TrainPlan& plan) {
     config = load_component_config(*o.pretrained, "unet");
     plan.unet = unet2d_options(config);
     plan.pretrained = o.pretrained;
-  } else if (const auto presets = unet2d_preset_names(); std::find(presets.begin(), presets.end(), source) != presets.end()) {
+  } else if (const auto presets = unet2d_preset_names();
+             std::find(presets.begin(), presets.end(), source) != presets.end()) {
     plan.unet = unet2d_preset(source);
   } else {
     const fs::path path = source;
     if (!fs::exists(path)) {
       const std::string near = nearest_name(source, presets);
-      throw usage_error(fmt::format("--model-config-name-or-path: \"{}\" is neither a file, a folder, nor one of {}", source,
-                                    fmt::join(presets, ", ")),
+      throw usage_error(fmt::format("--model-config-name-or-path: \"{}\" is neither a file, a folder, nor one of {}",
+                                    source, fmt::join(presets, ", ")),
                         near.empty() ? "" : fmt::format("Did you mean \"{}\"?", near));
     }
     config = fs::is_directory(path) ? load_component_config(path, "unet") : read_json(path);
@@ -106,17 +116,18 @@ void choose_pictures(const TrainOptions& o, TrainPlan& plan) {
   }
   const int64_t channels = plan.loader.mode == ImageMode::grey ? 1 : 3;
   if (plan.unet.in_channels != channels || plan.unet.out_channels != channels)
-    throw usage_error(fmt::format("the network has {} input and {} output channels, the pictures have {} ({})", plan.unet.in_channels,
-                                  plan.unet.out_channels, channels, enum_name(plan.loader.mode)),
+    throw usage_error(fmt::format("the network has {} input and {} output channels, the pictures have {} ({})",
+                                  plan.unet.in_channels, plan.unet.out_channels, channels, enum_name(plan.loader.mode)),
                       "Choose --image-mode grey for 1 channel, rgb for 3, or another network.");
 
   const int64_t size = o.resolution.value_or(plan.unet.sample_size ? plan.unet.sample_size->height : 64);
   const int64_t multiple = plan.unet.size_multiple();
   if (size % multiple != 0)
-    throw usage_error(fmt::format("--resolution {}: this network halves the picture {} times, so its size must be a multiple of {}",
-                                  size, plan.unet.block_out_channels.size() - 1, multiple),
-                      fmt::format("Use --resolution {} or {}.", std::max(multiple, size / multiple * multiple),
-                                  (size / multiple + 1) * multiple));
+    throw usage_error(
+        fmt::format("--resolution {}: this network halves the picture {} times, so its size must be a multiple of {}",
+                    size, plan.unet.block_out_channels.size() - 1, multiple),
+        fmt::format("Use --resolution {} or {}.", std::max(multiple, size / multiple * multiple),
+                    (size / multiple + 1) * multiple));
   plan.unet.sample_size = SampleSize{size, size};
   plan.loader.resolution = size;
   plan.loader.center_crop = o.center_crop;
@@ -128,7 +139,8 @@ void choose_pictures(const TrainOptions& o, TrainPlan& plan) {
   plan.loader.strict = o.strict;
 }
 
-/// The scheduler saved with the model: DDPM with the options' schedule, or the pretrained model's with what the options change.
+/// The scheduler saved with the model: DDPM with the options' schedule, or the pretrained model's with what the options
+/// change.
 void choose_schedule(const TrainOptions& o, TrainPlan& plan) {
   Json config = Json::object();
   if (plan.pretrained) config = load_component_config(*plan.pretrained, "scheduler", "scheduler_config.json");
@@ -142,17 +154,23 @@ void choose_schedule(const TrainOptions& o, TrainPlan& plan) {
 
   const int64_t T = plan.scheduler->noise.num_train_timesteps();
   if (o.ddpm_num_inference_steps > T)
-    throw usage_error(fmt::format("--ddpm-num-inference-steps {}: there are only {} training steps", o.ddpm_num_inference_steps, T),
-                      fmt::format("Use at most {}.", T));
+    throw usage_error(
+        fmt::format("--ddpm-num-inference-steps {}: there are only {} training steps", o.ddpm_num_inference_steps, T),
+        fmt::format("Use at most {}.", T));
   make_scheduler(o.eval_scheduler, *plan.scheduler);  // an unknown name fails now, not after the first epoch
 }
 
 void choose_optimization(const TrainOptions& o, TrainPlan& plan, const Observer& observer) {
-  plan.optimizer = {.type = word<OptimizerType>("--optimizer", o.optimizer), .learning_rate = o.learning_rate,
-                    .beta1 = o.adam_beta1, .beta2 = o.adam_beta2, .epsilon = o.adam_epsilon,
-                    .weight_decay = o.adam_weight_decay, .momentum = o.adam_beta1};
+  plan.optimizer = {.type = word<OptimizerType>("--optimizer", o.optimizer),
+                    .learning_rate = o.learning_rate,
+                    .beta1 = o.adam_beta1,
+                    .beta2 = o.adam_beta2,
+                    .epsilon = o.adam_epsilon,
+                    .weight_decay = o.adam_weight_decay,
+                    .momentum = o.adam_beta1};
   if (o.use_ema)
-    plan.ema = EmaOptions{.decay = o.ema_max_decay, .use_ema_warmup = true, .inv_gamma = o.ema_inv_gamma, .power = o.ema_power};
+    plan.ema = EmaOptions{
+        .decay = o.ema_max_decay, .use_ema_warmup = true, .inv_gamma = o.ema_inv_gamma, .power = o.ema_power};
   plan.max_grad_norm = o.max_grad_norm;
   plan.precision = word<Precision>("--mixed-precision", std::string(enum_name(o.mixed_precision)));
   check_precision(plan.precision);
@@ -162,8 +180,11 @@ void choose_optimization(const TrainOptions& o, TrainPlan& plan, const Observer&
   plan.total_updates = o.max_train_steps.value_or(per_epoch * o.num_epochs);
   plan.num_epochs = (plan.total_updates + per_epoch - 1) / per_epoch;
   const auto type = word<LrScheduleType>("--lr-scheduler", o.lr_scheduler);
-  plan.lr_schedule.emplace(LrScheduleOptions{.type = type, .warmup_steps = o.lr_warmup_steps, .total_steps = plan.total_updates,
-                                             .learning_rate = o.learning_rate, .step_rules = o.lr_step_rules.value_or("")});
+  plan.lr_schedule.emplace(LrScheduleOptions{.type = type,
+                                             .warmup_steps = o.lr_warmup_steps,
+                                             .total_steps = plan.total_updates,
+                                             .learning_rate = o.learning_rate,
+                                             .step_rules = o.lr_step_rules.value_or("")});
   const bool warms_up = type != LrScheduleType::constant && type != LrScheduleType::piecewise_constant;
   if (warms_up && o.lr_warmup_steps >= plan.total_updates)
     observer.warn(fmt::format("--lr-warmup-steps {}: the run has only {} steps, so the learning rate never reaches {}",
@@ -174,13 +195,14 @@ void check_labels(TrainPlan& plan) {
   if (!plan.unet.num_class_embeds) return;
   plan.with_labels = true;
   if (!plan.dataset->label(0))
-    throw usage_error("the network is conditioned on classes (num_class_embeds), but the pictures have no labels",
-                      "Put the pictures of each class into a folder of its own, or give a metadata.csv with a label column.");
+    throw usage_error(
+        "the network is conditioned on classes (num_class_embeds), but the pictures have no labels",
+        "Put the pictures of each class into a folder of its own, or give a metadata.csv with a label column.");
   int64_t largest = 0;
   for (int64_t i = 0; i < plan.dataset->size(); ++i) largest = std::max(largest, *plan.dataset->label(i));
   if (largest >= *plan.unet.num_class_embeds)
-    throw usage_error(fmt::format("the pictures have labels up to {}, the network has {} classes (num_class_embeds)", largest,
-                                  *plan.unet.num_class_embeds));
+    throw usage_error(fmt::format("the pictures have labels up to {}, the network has {} classes (num_class_embeds)",
+                                  largest, *plan.unet.num_class_embeds));
 }
 
 }  // namespace
@@ -211,8 +233,10 @@ std::string describe_plan(const TrainPlan& plan, const TrainOptions& options, in
                       plan.loader.resolution, enum_name(plan.loader.mode));
   text += fmt::format("network  UNet2DModel, {} parameters{}\n", human_count(num_parameters),
                       plan.pretrained ? fmt::format(", from {}", *plan.pretrained) : "");
-  const std::string group = options.gradient_accumulation_steps > 1 ? fmt::format(" x {}", options.gradient_accumulation_steps) : "";
-  const std::string steps = fmt::format("{} steps of {}{} pictures", human_count(plan.total_updates), options.train_batch_size, group);
+  const std::string group =
+      options.gradient_accumulation_steps > 1 ? fmt::format(" x {}", options.gradient_accumulation_steps) : "";
+  const std::string steps =
+      fmt::format("{} steps of {}{} pictures", human_count(plan.total_updates), options.train_batch_size, group);
   const double epochs = static_cast<double>(plan.total_updates) / static_cast<double>(a.updates_per_epoch());
   text += options.max_train_steps ? fmt::format("plan     {} ({:.3g} epochs)\n", steps, epochs)
                                   : fmt::format("plan     {} ({} epochs of {})\n", steps, human_count(plan.num_epochs),

@@ -26,7 +26,7 @@ struct TrainPlan {
   LoaderOptions loader;
 
   UNet2DOptions unet;
-  Json unet_config;                            ///< of the saved model: the options, and keys of a pretrained one that we do not know
+  Json unet_config;  ///< of the saved model: the options, and keys of a pretrained one that we do not know
   std::optional<std::string> pretrained;       ///< folder of the first weights; none = drawn from the seed
   std::shared_ptr<const Scheduler> scheduler;  ///< saved with the model; its NoiseSchedule is trained on
   bool with_labels = false;                    ///< the network is conditioned on the pictures' classes
@@ -43,7 +43,8 @@ struct TrainPlan {
   std::optional<LrSchedule> lr_schedule;
 };
 
-/// Reads the data's list and the configurations, checks every option, throws Error (usage, data, environment) with what to do.
+/// Reads the data's list and the configurations, checks every option, throws Error (usage, data, environment) with what
+/// to do.
 TrainPlan plan_training(const TrainOptions& options, const Observer& observer);
 
 /// The lines a user reads before the first step: data, network, steps, memory.

@@ -25,9 +25,10 @@ constexpr uint64_t kDropoutStream = 0x9E3779B97F4A7C15u;
 void check_same_data(const Json& saved, const Json& now, const fs::path& checkpoint) {
   for (const char* key : {"num_images", "train_batch_size", "gradient_accumulation_steps"})
     if (saved.value(key, Json()) != now.at(key))
-      throw usage_error(fmt::format("\"{}\" was made with {} = {}, this run has {}", checkpoint.string(), key,
-                                    saved.value(key, Json()).dump(), now.at(key).dump()),
-                        "Resume with the same data and batch size, or start a new run from its weights with --pretrained.");
+      throw usage_error(
+          fmt::format("\"{}\" was made with {} = {}, this run has {}", checkpoint.string(), key,
+                      saved.value(key, Json()).dump(), now.at(key).dump()),
+          "Resume with the same data and batch size, or start a new run from its weights with --pretrained.");
 }
 
 Json position_data(const TrainPlan& plan, const TrainOptions& options) {
@@ -44,8 +45,9 @@ Json saved_options(const TrainOptions& options) {
 
 [[noreturn]] void fail_not_finite(std::string_view what, int64_t step, const RunFolder& folder) {
   const auto checkpoints = checkpoint_steps(folder.path());
-  const std::string kept = checkpoints.empty() ? "No checkpoint had been saved yet."
-                                               : fmt::format("The last good checkpoint is checkpoint-{}.", checkpoints.back());
+  const std::string kept = checkpoints.empty()
+                               ? "No checkpoint had been saved yet."
+                               : fmt::format("The last good checkpoint is checkpoint-{}.", checkpoints.back());
   throw data_error(fmt::format("the {} is not finite at step {}; nothing was saved from it", what, step),
                    kept + " Try a lower --learning-rate, more --lr-warmup-steps, or --mixed-precision no.");
 }
@@ -54,12 +56,17 @@ Json saved_options(const TrainOptions& options) {
 
 Trainer::Trainer(const TrainOptions& options, TrainPlan plan, const RunFolder& folder,
                  const std::optional<fs::path>& checkpoint, const Observer& observer)
-    : options_(options), plan_(std::move(plan)), folder_(folder), observer_(observer),
-      noise_rng_(static_cast<uint64_t>(options.seed)), dropout_rng_(static_cast<uint64_t>(options.seed) ^ kDropoutStream) {
+    : options_(options),
+      plan_(std::move(plan)),
+      folder_(folder),
+      observer_(observer),
+      noise_rng_(static_cast<uint64_t>(options.seed)),
+      dropout_rng_(static_cast<uint64_t>(options.seed) ^ kDropoutStream) {
   const bool from_saved = checkpoint || plan_.pretrained;
   Rng init(static_cast<uint64_t>(options.seed));
   unet_ = std::make_shared<UNet2D>(plan_.unet, from_saved ? nullptr : &init);
-  if (plan_.pretrained && !checkpoint) unet_->load_state(load_component_weights(*plan_.pretrained, "unet"), *plan_.pretrained);
+  if (plan_.pretrained && !checkpoint)
+    unet_->load_state(load_component_weights(*plan_.pretrained, "unet"), *plan_.pretrained);
   unet_->set_gradient_checkpointing(options.gradient_checkpointing);
   unet_->set_dropout_rng(&dropout_rng_);
   unet_->to(plan_.device);
@@ -84,7 +91,8 @@ Trainer::Trainer(const TrainOptions& options, TrainPlan plan, const RunFolder& f
 
   const auto resumed_at = state ? std::optional(global_step_) : std::nullopt;
   log_ = std::make_unique<RunLog>(folder_.log_file(), resumed_at);
-  tensorboard_ = std::make_unique<TensorBoardWriter>(folder_.path() / options_.logging_dir / "train_unconditional", resumed_at);
+  tensorboard_ =
+      std::make_unique<TensorBoardWriter>(folder_.path() / options_.logging_dir / "train_unconditional", resumed_at);
   write_json(folder_.options_file(), saved_options(options_));
   epoch_in_progress_ = epoch();
   if (state) {
@@ -96,7 +104,8 @@ Trainer::Trainer(const TrainOptions& options, TrainPlan plan, const RunFolder& f
       ++epoch_updates_;
     }
     smooth_loss_ = losses_.empty() ? 0 : losses_.back().second;
-    observer_.info(fmt::format("resumed from {} at step {} (epoch {})", checkpoint->string(), global_step_, epoch() + 1));
+    observer_.info(
+        fmt::format("resumed from {} at step {} (epoch {})", checkpoint->string(), global_step_, epoch() + 1));
   }
 }
 
@@ -127,15 +136,20 @@ Trainer::Update Trainer::update() {
   Update result;
   result.learning_rate = options_.learning_rate * plan_.lr_schedule->multiplier(global_step_);
   optimizer_->set_learning_rate(result.learning_rate);
-  const TrainParts parts{.network = std::cref(*unet_), .noise = plan_.scheduler->noise, .objective = plan_.objective,
-                         .optimizer = *optimizer_, .ema = ema_.get(), .max_grad_norm = plan_.max_grad_norm,
+  const TrainParts parts{.network = std::cref(*unet_),
+                         .noise = plan_.scheduler->noise,
+                         .objective = plan_.objective,
+                         .optimizer = *optimizer_,
+                         .ema = ema_.get(),
+                         .max_grad_norm = plan_.max_grad_norm,
                          .precision = plan_.precision};
   for (;;) {
     const Batch batch = loader_->next();
     const double weight = plan_.accumulation.weight(next_batch_);
     const MicroBatch micro{.x0 = batch.images.to(plan_.device),
                            .labels = plan_.with_labels ? batch.labels.to(plan_.device) : Tensor(),
-                           .weight = weight, .ends_group = plan_.accumulation.ends_group(next_batch_)};
+                           .weight = weight,
+                           .ends_group = plan_.accumulation.ends_group(next_batch_)};
     const TrainStepResult step = train_step(parts, micro, noise_rng_);
     if (step.outcome == StepOutcome::loss_not_finite) fail_not_finite("loss", global_step_ + 1, folder_);
     if (step.outcome == StepOutcome::gradient_not_finite) fail_not_finite("gradient", global_step_ + 1, folder_);
@@ -159,7 +173,8 @@ void Trainer::log_update(const Update& update) {
   losses_.emplace_back(global_step_, update.loss);
   smooth_loss_ = losses_.size() == 1 ? update.loss : 0.95 * smooth_loss_ + 0.05 * update.loss;
 
-  Json record{{"step", global_step_}, {"epoch", epoch_in_progress_}, {"loss", update.loss}, {"lr", update.learning_rate}};
+  Json record{
+      {"step", global_step_}, {"epoch", epoch_in_progress_}, {"loss", update.loss}, {"lr", update.learning_rate}};
   if (plan_.max_grad_norm > 0) record["grad_norm"] = update.grad_norm;
   if (ema_) record["ema_decay"] = ema_->current_decay();
   log_->append(record);
@@ -172,9 +187,11 @@ void Trainer::log_update(const Update& update) {
 void Trainer::report_progress(const Update& update) {
   const double seconds = clock_.seconds_a_step();
   const int64_t left = plan_.total_updates - global_step_;
-  observer_.progress({.stage = "train", .done = global_step_, .total = plan_.total_updates,
-                      .detail = fmt::format("epoch {}/{}  loss {:.4f}  lr {:.1e}", epoch_in_progress_ + 1, plan_.num_epochs,
-                                            smooth_loss_, update.learning_rate),
+  observer_.progress({.stage = "train",
+                      .done = global_step_,
+                      .total = plan_.total_updates,
+                      .detail = fmt::format("epoch {}/{}  loss {:.4f}  lr {:.1e}", epoch_in_progress_ + 1,
+                                            plan_.num_epochs, smooth_loss_, update.learning_rate),
                       .per_second = seconds > 0 ? static_cast<double>(update.images) / seconds : 0,
                       .seconds_left = clock_.steps() < 3 ? -1 : seconds * static_cast<double>(left)});
   if (clock_.steps() == 5)
@@ -191,7 +208,10 @@ void Trainer::finish_epoch(std::stop_token stop) {
   const bool last = global_step_ == plan_.total_updates;
   const double mean_loss = epoch_loss_sum_ / static_cast<double>(epoch_updates_);
   const double seconds = clock_.epoch_seconds();
-  log_->append({{"step", global_step_}, {"epoch", epoch_done}, {"epoch_mean_loss", mean_loss}, {"seconds", seconds},
+  log_->append({{"step", global_step_},
+                {"epoch", epoch_done},
+                {"epoch_mean_loss", mean_loss},
+                {"seconds", seconds},
                 {"data_wait_seconds", clock_.epoch_waited()},
                 {"images_per_second", seconds > 0 ? static_cast<double>(clock_.epoch_images()) / seconds : 0.0}});
   tensorboard_->scalar("epoch_mean_loss", mean_loss, global_step_);
@@ -210,7 +230,8 @@ void Trainer::finish_epoch(std::stop_token stop) {
 
 /// A grid from seed 0 with the averaged weights, so that the grids of a run show the same pictures growing up.
 void Trainer::draw_samples(int64_t epoch, std::stop_token stop) {
-  const Unconditional pipeline{.unet = unet_, .scheduler = make_scheduler(options_.eval_scheduler, *plan_.scheduler),
+  const Unconditional pipeline{.unet = unet_,
+                               .scheduler = make_scheduler(options_.eval_scheduler, *plan_.scheduler),
                                .unet_config = plan_.unet_config};
   std::optional<EmaScope> averaged;
   if (ema_) averaged.emplace(*ema_);
@@ -218,7 +239,8 @@ void Trainer::draw_samples(int64_t epoch, std::stop_token stop) {
   request.num_images = options_.eval_batch_size;
   request.steps = options_.ddpm_num_inference_steps;
   if (plan_.with_labels)
-    for (int64_t i = 0; i < options_.eval_batch_size; ++i) request.class_labels.push_back(i % *plan_.unet.num_class_embeds);
+    for (int64_t i = 0; i < options_.eval_batch_size; ++i)
+      request.class_labels.push_back(i % *plan_.unet.num_class_embeds);
   const Tensor images = pipeline.sample(request, observer_, stop);
   if (!images.defined()) return;  // stopped
   const std::string png = encode_png(image_grid(images));
@@ -237,7 +259,9 @@ void Trainer::save_model() {
 /// The new one is whole before an old one is deleted.
 void Trainer::save_checkpoint() {
   if (saved_at_ == global_step_) return;
-  const TrainerState state{.epoch = epoch(), .global_step = global_step_, .micro_batch = next_batch_,
+  const TrainerState state{.epoch = epoch(),
+                           .global_step = global_step_,
+                           .micro_batch = next_batch_,
                            .random = {{"noise", noise_rng_.state()}, {"dropout", dropout_rng_.state()}},
                            .optimizer = optimizer_->state()};
   unnoise::save_checkpoint(folder_.checkpoint(global_step_), *unet_, plan_.unet_config, ema_.get(), state,
@@ -253,7 +277,10 @@ void Trainer::write_plot() const {
     curve.x.push_back(static_cast<double>(step));
     curve.y.push_back(loss);
   }
-  const LinePlot plot{.title = folder_.path().filename().string(), .x_label = "step", .y_label = "loss", .curves = {curve},
+  const LinePlot plot{.title = folder_.path().filename().string(),
+                      .x_label = "step",
+                      .y_label = "loss",
+                      .curves = {curve},
                       .log_y = true};
   write_file_atomic(folder_.plot_file(), to_svg(plot));
 }

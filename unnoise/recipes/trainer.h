@@ -23,8 +23,8 @@ namespace unnoise {
 class Trainer {
  public:
   /// Makes the network, and with `checkpoint` sets everything to where that one left off.
-  Trainer(const TrainOptions& options, TrainPlan plan, const RunFolder& folder, const std::optional<fs::path>& checkpoint,
-          const Observer& observer);
+  Trainer(const TrainOptions& options, TrainPlan plan, const RunFolder& folder,
+          const std::optional<fs::path>& checkpoint, const Observer& observer);
 
   JobStatus run(std::stop_token stop);
 
@@ -62,8 +62,8 @@ class Trainer {
   std::unique_ptr<TensorBoardWriter> tensorboard_;
 
   int64_t global_step_ = 0;
-  int64_t next_batch_ = 0;        ///< micro-batches, numbered across epochs
-  int64_t saved_at_ = -1;         ///< step of the last checkpoint that this process wrote
+  int64_t next_batch_ = 0;  ///< micro-batches, numbered across epochs
+  int64_t saved_at_ = -1;   ///< step of the last checkpoint that this process wrote
   int64_t epoch_in_progress_ = 0;
   double epoch_loss_sum_ = 0;
   int64_t epoch_updates_ = 0;
