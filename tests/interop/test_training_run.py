@@ -137,6 +137,16 @@ def test_resuming_equals_never_having_stopped(unnoise, data, config, uninterrupt
     assert_same_run(out, uninterrupted)
 
 
+def test_resuming_is_exact_with_two_threads_too(unnoise, data, config, tmp_path):
+    two = ("--threads", 2)
+    unnoise(*arguments(data, config, tmp_path / "whole", *two))
+    unnoise(*arguments(data, config, tmp_path / "parts", *two))
+    for step in (6, 8, 10, 12):
+        shutil.rmtree(tmp_path / f"parts/checkpoint-{step}")
+    unnoise(*arguments(data, config, tmp_path / "parts", *two, "--resume-from-checkpoint", "latest"))
+    assert_same_run(tmp_path / "parts", tmp_path / "whole")
+
+
 def test_gradient_checkpointing_trains_the_same(unnoise, data, config, uninterrupted, tmp_path):
     unnoise(*arguments(data, config, tmp_path / "run", "--gradient-checkpointing"))
     ours, theirs = [[record["loss"] for record in steps(out)] for out in (tmp_path / "run", uninterrupted)]
