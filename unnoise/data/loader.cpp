@@ -44,7 +44,7 @@ struct Pending {
 int64_t worker_count(int64_t wanted) {
   if (wanted < 0) throw usage_error(fmt::format("num_workers: expected 0 or more, found {}", wanted));
   if (wanted > 0) return wanted;
-  return std::clamp<int64_t>(std::thread::hardware_concurrency() / 2, 1, 4);
+  return std::clamp<int64_t>(std::thread::hardware_concurrency(), 1, 4);
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ struct LoaderOptions {
   bool preserve_input_precision = false;
   int64_t batch_size = 16;
   uint64_t seed = 0;
-  int64_t num_workers = 0;                 ///< background threads; 0 = half of the processors, 1 to 4
+  int64_t num_workers = 0;                 ///< background threads; 0 = one a processor, at most 4
   int64_t cache_bytes = int64_t{1} << 30;  ///< for decoded pictures; as many as fit are kept
   bool shuffle = true;
   bool strict = false;  ///< a damaged picture is an error, not replaced (picture_store.h)
