@@ -80,27 +80,33 @@ TEST(UNet2DOptions, AMistakeIsNamedWithWhatWouldWork) {
               AllOf(HasSubstr("norm_num_groups: 24 groups do not divide the 32 channels of block_out_channels[0]"),
                     HasSubstr("Use 16")));
   EXPECT_THAT(refusal(R"({"norm_num_groups": null})"), HasSubstr("norm_num_groups: null works only"));
-  EXPECT_THAT(refusal(R"({"attn_norm_num_groups": 24})"), HasSubstr("attn_norm_num_groups: 24 groups do not divide the 64"));
+  EXPECT_THAT(refusal(R"({"attn_norm_num_groups": 24})"),
+              HasSubstr("attn_norm_num_groups: 24 groups do not divide the 64"));
   EXPECT_THAT(refusal(R"({"block_out_channels": [32]})"),
               HasSubstr("down_block_types: 2 blocks, but block_out_channels has 1"));
   EXPECT_THAT(refusal(R"({"block_out_channels": []})"), HasSubstr("block_out_channels: the list is empty"));
   EXPECT_THAT(refusal(R"({"down_block_types": ["DownBlock2D", "AtnDownBlock2D"]})"),
               AllOf(HasSubstr("down_block_types"), HasSubstr("Did you mean \"AttnDownBlock2D\"?")));
   EXPECT_THAT(refusal(R"({"act_fn": "silo"})"), AllOf(HasSubstr("act_fn"), HasSubstr("Did you mean \"silu\"?")));
-  EXPECT_THAT(refusal(R"({"attention_head_dim": 128})"), HasSubstr("attention_head_dim: a head of 128 does not fit the 64"));
+  EXPECT_THAT(refusal(R"({"attention_head_dim": 128})"),
+              HasSubstr("attention_head_dim: a head of 128 does not fit the 64"));
   EXPECT_THAT(refusal(R"({"time_embedding_type": "learned"})"), HasSubstr("num_train_timesteps: a learned"));
-  EXPECT_THAT(refusal(R"({"class_embed_type": "projection"})"), HasSubstr("class_embed_type: \"projection\" is not one of"));
+  EXPECT_THAT(refusal(R"({"class_embed_type": "projection"})"),
+              HasSubstr("class_embed_type: \"projection\" is not one of"));
   EXPECT_THAT(refusal(R"({"resnet_time_scale_shift": "spatial"})"), HasSubstr("resnet_time_scale_shift"));
   EXPECT_THAT(refusal(R"({"dropout": 1.5})"), HasSubstr("dropout: expected 0 to below 1, found 1.5"));
   EXPECT_THAT(refusal(R"({"downsample_padding": 2})"), HasSubstr("downsample_padding: expected 0 or 1, found 2"));
   EXPECT_THAT(refusal(R"({"layers_per_block": "two"})"), HasSubstr("layers_per_block: expected a whole number"));
-  EXPECT_THAT(refusal(R"({"block_out_channels": [32, 4000000000000]})"), HasSubstr("block_out_channels: expected 1 to"));
+  EXPECT_THAT(refusal(R"({"block_out_channels": [32, 4000000000000]})"),
+              HasSubstr("block_out_channels: expected 1 to"));
 }
 
 TEST(UNet2DOptions, SkipBlocksNeedCompany) {
-  EXPECT_THAT(refusal(R"({"block_out_channels": [32, 32, 32], "down_block_types": ["DownBlock2D", "SkipDownBlock2D", "DownBlock2D"],
+  EXPECT_THAT(
+      refusal(
+          R"({"block_out_channels": [32, 32, 32], "down_block_types": ["DownBlock2D", "SkipDownBlock2D", "DownBlock2D"],
                           "up_block_types": ["UpBlock2D", "UpBlock2D", "UpBlock2D"]})"),
-              HasSubstr("SkipDownBlock2D at position 1 needs skip blocks before it"));
+      HasSubstr("SkipDownBlock2D at position 1 needs skip blocks before it"));
   EXPECT_THAT(refusal(R"({"up_block_types": ["SkipUpBlock2D", "UpBlock2D"]})"),
               HasSubstr("UpBlock2D at position 1 follows a skip block"));
   EXPECT_THAT(refusal(R"({"down_block_types": ["SkipDownBlock2D", "DownBlock2D"], "in_channels": 1})"),

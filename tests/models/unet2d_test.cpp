@@ -64,33 +64,38 @@ std::vector<Row> rows() {
       {21132.3578, 421.21320, 0.00731, -0.24308});
   add("frequencies", [](O& o) { o.freq_shift = 1, o.flip_sin_to_cos = false; }, ten, {}, 702499,
       {21132.3578, 419.27897, -0.03213, -0.20557});
-  add("learned time", [](O& o) { o.time_embedding_type = TimeEmbeddingType::learned, o.num_train_timesteps = 100; }, ten, {},
-      705699, {23630.7598, 388.87860, -0.14540, 0.15622});
+  add("learned time", [](O& o) { o.time_embedding_type = TimeEmbeddingType::learned, o.num_train_timesteps = 100; },
+      ten, {}, 705699, {23630.7598, 388.87860, -0.14540, 0.15622});
   add("resnets resample", [](O& o) { o.downsample_type = o.upsample_type = ResampleType::resnet; }, ten, {}, 747939,
       {22391.9430, 375.94706, -0.07377, -0.19119});
-  add("no middle", [](O& o) { o.mid_block_type = std::nullopt; }, ten, {}, 520995, {15958.3958, 388.45330, 0.09950, -0.04766});
-  add("no attention in the middle", [](O& o) { o.add_attention = false, o.center_input_sample = true; }, ten, {}, 685731,
-      {20018.6109, 399.90852, -0.00285, -0.38230});
-  add("ResnetDownsample", [](O& o) {
+  add("no middle", [](O& o) { o.mid_block_type = std::nullopt; }, ten, {}, 520995,
+      {15958.3958, 388.45330, 0.09950, -0.04766});
+  add("no attention in the middle", [](O& o) { o.add_attention = false, o.center_input_sample = true; }, ten, {},
+      685731, {20018.6109, 399.90852, -0.00285, -0.38230});
+  add("ResnetDownsample",
+      [](O& o) {
         o.down_block_types = {D::resnet_downsample, D::resnet_downsample};
         o.up_block_types = {U::resnet_upsample, U::resnet_upsample};
-      }, ten, {}, 711139, {19598.0489, 421.11084, -0.18004, 0.38335});
+      },
+      ten, {}, 711139, {19598.0489, 421.11084, -0.18004, 0.38335});
   add("one head", [](O& o) { o.attention_head_dim = std::nullopt; }, ten, {}, 702499,
       {21132.3578, 418.57150, -0.03550, -0.18834});
-  add("padding 0", [](O& o) {
-        o.attention_head_dim = 16, o.mid_block_scale_factor = std::numbers::sqrt2, o.downsample_padding = 0;
-      }, ten, {}, 702499, {21132.3578, 409.72287, -0.04951, -0.20725});
-  add("gelu", [](O& o) {
-        o.act_fn = Activation::gelu, o.norm_num_groups = 8, o.norm_eps = 1e-6, o.attn_norm_num_groups = 4;
-      }, ten, {}, 702499, {21132.3578, 442.65422, -0.08189, -0.23898});
-  add("NCSN++", [](O& o) {
+  add("padding 0",
+      [](O& o) { o.attention_head_dim = 16, o.mid_block_scale_factor = std::numbers::sqrt2, o.downsample_padding = 0; },
+      ten, {}, 702499, {21132.3578, 409.72287, -0.04951, -0.20725});
+  add("gelu",
+      [](O& o) { o.act_fn = Activation::gelu, o.norm_num_groups = 8, o.norm_eps = 1e-6, o.attn_norm_num_groups = 4; },
+      ten, {}, 702499, {21132.3578, 442.65422, -0.08189, -0.23898});
+  add("NCSN++",
+      [](O& o) {
         o.sample_size = SampleSize{32, 32};
         o.block_out_channels = {32, 64, 64, 64};
         o.down_block_types = {D::skip_down, D::attn_skip_down, D::skip_down, D::skip_down};
         o.up_block_types = {U::skip_up, U::skip_up, U::attn_skip_up, U::skip_up};
         o.time_embedding_type = TimeEmbeddingType::fourier;
         o.norm_eps = 1e-6, o.mid_block_scale_factor = std::numbers::sqrt2, o.norm_num_groups = std::nullopt;
-      }, whole({10, 10}), {}, 1781548, {47546.3675, 262.68119, 0.01773, 0.00794});
+      },
+      whole({10, 10}), {}, 1781548, {47546.3675, 262.68119, 0.01773, 0.00794});
   return all;
 }
 
@@ -105,7 +110,8 @@ TEST(UNet2D, EqualsDiffusersForSeed0) {
     EXPECT_NEAR(sum, row.sum_weights, 1e-2);  // printed from a float32 sum
 
     c10::NoGradGuard no_grad;
-    const Tensor y = unet(drawn({2, 3, row.options.sample_size->height, row.options.sample_size->width}), row.timesteps, row.labels);
+    const Tensor y =
+        unet(drawn({2, 3, row.options.sample_size->height, row.options.sample_size->width}), row.timesteps, row.labels);
     const Tensor flat = y.reshape({-1});
     EXPECT_NEAR(flat.to(at::kDouble).abs().sum().item<double>(), row.sum_output, 1e-4 * row.sum_output);
     EXPECT_NEAR(flat[0].item<double>(), row.first, 2e-5);  // five printed digits and float32 rounding
@@ -145,7 +151,8 @@ TEST(UNet2D, FourierFrequenciesAreSavedButNotTrained) {
   UNet2D unet(o, &rng);
   unet.requires_grad(true);
   unet(drawn({1, 3, 8, 8}), at::tensor(10)).sum().backward();
-  for (const auto& [name, weight] : unet.named_parameters()) EXPECT_EQ(weight.grad().defined(), name != "time_proj.weight") << name;
+  for (const auto& [name, weight] : unet.named_parameters())
+    EXPECT_EQ(weight.grad().defined(), name != "time_proj.weight") << name;
 }
 
 /// The message and hint of the usage error that `call` throws.
@@ -169,9 +176,15 @@ TEST(UNet2D, RefusesInputThatDoesNotFit) {
   const UNet2D classes(with_classes, &rng);
   const Tensor x = drawn({2, 3, 8, 8}), t = at::tensor(10);
 
-  EXPECT_THAT(refusal([&] { plain(drawn({2, 1, 8, 8}), t); }), HasSubstr("expected an input of [batch,3,height,width], found [2,1,8,8]"));
+  EXPECT_THAT(refusal([&] {
+                plain(drawn({2, 1, 8, 8}), t);
+              }),
+              HasSubstr("expected an input of [batch,3,height,width], found [2,1,8,8]"));
   EXPECT_THAT(refusal([&] { plain(drawn({2, 3, 9, 8}), t); }), HasSubstr("multiples of 2"));
-  EXPECT_THAT(refusal([&] { plain(x, whole({1, 2, 3})); }), HasSubstr("expected one timestep, or 2 for the batch, found [3]"));
+  EXPECT_THAT(refusal([&] {
+                plain(x, whole({1, 2, 3}));
+              }),
+              HasSubstr("expected one timestep, or 2 for the batch, found [3]"));
   EXPECT_THAT(refusal([&] { plain(x, t, whole({1, 2})); }), HasSubstr("no class embedding"));
   EXPECT_THAT(refusal([&] { classes(x, t); }), HasSubstr("class_labels are missing"));
   EXPECT_THAT(refusal([&] { classes(x, t, whole({1, 10})); }), HasSubstr("class_labels: expected 0 to 9, found 10"));

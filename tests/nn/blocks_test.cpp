@@ -1,4 +1,5 @@
-// Layers of the UNets against the numbers in diffusers' own layer tests: seed 0, the sample drawn first, then the layer.
+// Layers of the UNets against the numbers in diffusers' own layer tests: seed 0, the sample drawn first, then the
+// layer.
 #include <ATen/ops/arange.h>
 #include <gtest/gtest.h>
 
@@ -35,7 +36,8 @@ TEST(Downsample2D, IsDiffusers) {
 
   Rng other(0);
   other.normal({1, 32, 64, 64});
-  expect_corner(Downsample2D({32, 16, 1}, &other)(x), {-.6586, .5985, .0721, .1256, -.1492, .4436, -.2544, .5021, 1.1522});
+  expect_corner(Downsample2D({32, 16, 1}, &other)(x),
+                {-.6586, .5985, .0721, .1256, -.1492, .4436, -.2544, .5021, 1.1522});
 }
 
 TEST(Downsample2D, Padding0AddsToTheBottomAndTheRight) {
@@ -49,7 +51,7 @@ TEST(Fir, DoublingKeepsTheMeanInsideAndHalvingUndoesItForConstants) {
   const Tensor doubled = resample(flat, Resampling::up_fir);
   EXPECT_EQ(doubled.sizes(), (Shape{1, 2, 16, 16}));
   const Tensor inside = doubled.slice(2, 2, -2).slice(3, 2, -2);
-  EXPECT_LT(inside.sub(flat.slice(2, 0, 1).slice(3, 0, 1)).abs().max().item<double>(), 1e-6);  // float32 rounding
+  EXPECT_LT(inside.sub(flat.slice(2, 0, 1).slice(3, 0, 1)).abs().max().item<double>(), 1e-6);   // float32 rounding
   EXPECT_EQ(resample(flat.slice(2, 0, 7), Resampling::down_fir).sizes(), (Shape{1, 2, 3, 4}));  // rounds down
 }
 
@@ -71,9 +73,12 @@ TEST(ResnetBlock2D, IsDiffusers) {
     Rng rng(0);
     const Tensor x = rng.normal({1, 32, 64, 64});
     const Tensor temb = rng.normal({1, 128});
-    const ResnetBlock2D block(
-        {.in_channels = 32, .out_channels = 32, .temb_channels = 128, .resampling = c.resampling, .conv_shortcut = c.shortcut},
-        &rng);
+    const ResnetBlock2D block({.in_channels = 32,
+                               .out_channels = 32,
+                               .temb_channels = 128,
+                               .resampling = c.resampling,
+                               .conv_shortcut = c.shortcut},
+                              &rng);
     expect_corner(block(x, temb), c.corner);
   }
 }

@@ -1,5 +1,6 @@
 #include "unnoise/nn/checkpoint.h"
 
+#include <ATen/autocast_mode.h>
 #include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -30,7 +31,8 @@ std::vector<Tensor> gradients(bool checkpointed) {
   net.dropout.train();
   net.dropout.set_rng(&noise);
   const Tensor x = draws.normal({4, 6}).set_requires_grad(true);
-  const Tensor y = checkpointed ? checkpoint([&](const auto& in) { return net(in[0]); }, {x}, net.weights(), &noise) : net(x);
+  const Tensor y =
+      checkpointed ? checkpoint([&](const auto& in) { return net(in[0]); }, {x}, net.weights(), &noise) : net(x);
   const Tensor after = noise.uniform({1});  // what the stream goes on with
   std::vector<Tensor> wanted = net.weights();
   wanted.push_back(x);
@@ -44,7 +46,8 @@ std::vector<Tensor> gradients(bool checkpointed) {
 TEST(Checkpoint, GivesTheSameOutputGradientsAndStream) {
   const auto plain = gradients(false), recomputed = gradients(true);
   ASSERT_EQ(plain.size(), recomputed.size());
-  for (size_t i = 0; i < plain.size(); ++i) EXPECT_TRUE(at::equal(plain[i], recomputed[i])) << i;  // the same operations
+  for (size_t i = 0; i < plain.size(); ++i)
+    EXPECT_TRUE(at::equal(plain[i], recomputed[i])) << i;  // the same operations
 }
 
 TEST(Checkpoint, LeavesInputsWithoutGradientsAlone) {
@@ -54,6 +57,25 @@ TEST(Checkpoint, LeavesInputsWithoutGradientsAlone) {
   y.sum().backward();
   EXPECT_FALSE(x.grad().defined());
   for (const Tensor& weight : net.weights()) EXPECT_TRUE(weight.grad().defined());
+}
+
+/// Gradients of the weights when the forward pass, and only that, runs under bfloat16 autocast.
+std::vector<Tensor> autocast_gradients(bool checkpointed) {
+  Net net;
+  const Tensor x = Rng(1).normal({4, 6});
+  at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
+  at::autocast::set_autocast_enabled(at::kCPU, true);
+  const Tensor y =
+      checkpointed ? checkpoint([&](const auto& in) { return net(in[0]); }, {x}, net.weights(), nullptr) : net(x);
+  at::autocast::clear_cache();
+  at::autocast::set_autocast_enabled(at::kCPU, false);
+  EXPECT_EQ(y.scalar_type(), at::kBFloat16);
+  return torch::autograd::grad({y.to(at::kFloat).square().sum()}, net.weights());
+}
+
+TEST(Checkpoint, RecomputesUnderTheSameAutocast) {
+  const auto plain = autocast_gradients(false), recomputed = autocast_gradients(true);
+  for (size_t i = 0; i < plain.size(); ++i) EXPECT_TRUE(at::equal(plain[i], recomputed[i])) << i;
 }
 
 }  // namespace

@@ -64,8 +64,8 @@ TEST(Dropout, DrawsOnlyInTrainingAndOnlyFromItsStream) {
   set_dropout_rng(dropout, &again);
   EXPECT_TRUE(at::equal(dropout(x), first));
   const double mean = first.mean().item<double>();
-  EXPECT_NEAR(mean, 1, 0.15);                                        // 1000 coins: deviation 0.032
-  EXPECT_TRUE(at::equal(first.mul(first.sub(2)), x.sub(1)));         // 0 or 2
+  EXPECT_NEAR(mean, 1, 0.15);                                 // 1000 coins: deviation 0.032
+  EXPECT_TRUE(at::equal(first.mul(first.sub(2)), x.sub(1)));  // 0 or 2
 }
 
 TEST(Trace, CountsWhatALayerDid) {

@@ -12,7 +12,8 @@ namespace {
 size_t add_rows(const Module& module, const std::string& name, int64_t depth, const Trace& trace, ModelSummary& out) {
   const size_t at = out.rows.size();
   const Trace::Record* record = trace.find(module);
-  out.rows.push_back({.name = name, .description = module.describe(), .depth = depth, .parameters = module.num_parameters()});
+  out.rows.push_back(
+      {.name = name, .description = module.describe(), .depth = depth, .parameters = module.num_parameters()});
   if (record) {
     out.rows[at].output = record->output;
     out.rows[at].multiply_adds = record->multiply_adds;

@@ -17,7 +17,7 @@ struct SummaryRow {
   std::string description;  ///< "ResnetBlock2D(64, 128)"
   int64_t depth = 0;        ///< 0 is the network
   int64_t parameters = 0;
-  Shape output;             ///< empty where the module is only a list
+  Shape output;  ///< empty where the module is only a list
   int64_t multiply_adds = 0;
 };
 

@@ -5,9 +5,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
-
 #include "unnoise/core/error.h"
+#include "unnoise/models/unet2d_layers.h"
 #include "unnoise/nn/trace.h"
 
 namespace unnoise {
@@ -49,14 +48,15 @@ BlockOptions mid_block_options(const UNet2DOptions& o) {
   block.attention = o.add_attention;
   block.output_scale_factor = o.mid_block_scale_factor;
   // Without a number of its own the attention is normalised only where the time is a plain shift.
-  const int64_t groups = o.norm_num_groups.value_or(std::max<int64_t>(1, std::min<int64_t>(channels / 4, 32)));
+  const int64_t groups = o.norm_num_groups.value_or(default_groups(channels));
   block.attention_groups = o.attn_norm_num_groups;
-  if (!block.attention_groups && o.resnet_time_scale_shift == ResnetTimeScaleShift::plain) block.attention_groups = groups;
+  if (!block.attention_groups && o.resnet_time_scale_shift == ResnetTimeScaleShift::plain)
+    block.attention_groups = groups;
   return block;
 }
 
 int64_t output_groups(const UNet2DOptions& o) {
-  return o.norm_num_groups.value_or(std::max<int64_t>(1, std::min<int64_t>(o.block_out_channels[0] / 4, 32)));
+  return o.norm_num_groups.value_or(default_groups(o.block_out_channels[0]));
 }
 
 /// Runs `build`, saying in which block an error arose.
@@ -73,7 +73,8 @@ void build_block(std::string_view list, size_t i, std::string_view type, Build b
 
 UNet2D::UNet2D(const UNet2DOptions& options, Rng* init)
     : options_(checked(options)),
-      conv_in_({.in_channels = options.in_channels, .out_channels = options.block_out_channels[0], .padding = 1}, init) {
+      conv_in_({.in_channels = options.in_channels, .out_channels = options.block_out_channels[0], .padding = 1},
+               init) {
   build_embeddings(init);
   build_blocks(init);
   const int64_t channels = options.block_out_channels[0];
@@ -181,19 +182,22 @@ void UNet2D::check_input(const Tensor& x, const Tensor& timesteps, const Tensor&
     throw usage_error(fmt::format("UNet2DModel: expected an input of [batch,{},height,width], found [{}]",
                                   options_.in_channels, fmt::join(x.sizes(), ",")));
   const int64_t batch = x.size(0), multiple = options_.size_multiple();
-  if (batch < 1 || x.size(2) < multiple || x.size(3) < multiple || x.size(2) % multiple != 0 || x.size(3) % multiple != 0)
-    throw usage_error(fmt::format("UNet2DModel: a picture of {}x{} (height x width) does not fit the network, which halves it {} "
-                                  "times",
-                                  x.size(2), x.size(3), options_.block_out_channels.size() - 1),
-                      fmt::format("Use sizes that are multiples of {}.", multiple));
+  if (batch < 1 || x.size(2) < multiple || x.size(3) < multiple || x.size(2) % multiple != 0 ||
+      x.size(3) % multiple != 0)
+    throw usage_error(
+        fmt::format("UNet2DModel: a picture of {}x{} (height x width) does not fit the network, which halves it {} "
+                    "times",
+                    x.size(2), x.size(3), options_.block_out_channels.size() - 1),
+        fmt::format("Use sizes that are multiples of {}.", multiple));
   const auto fits_batch = [batch](const Tensor& t) { return t.dim() == 1 && (t.size(0) == batch || t.size(0) == 1); };
   if (!timesteps.defined() || (timesteps.dim() != 0 && !fits_batch(timesteps)))
     throw usage_error(fmt::format("UNet2DModel: expected one timestep, or {} for the batch, found [{}]", batch,
                                   timesteps.defined() ? fmt::format("{}", fmt::join(timesteps.sizes(), ",")) : "none"));
   if (class_labels.defined() != has_class_embedding())
-    throw usage_error(has_class_embedding() ? "UNet2DModel: class_labels are missing: the network has a class embedding"
-                                            : "UNet2DModel: class_labels given, but the network has no class embedding",
-                      has_class_embedding() ? "Give one label a picture." : "Leave them out, or train with num_class_embeds.");
+    throw usage_error(
+        has_class_embedding() ? "UNet2DModel: class_labels are missing: the network has a class embedding"
+                              : "UNet2DModel: class_labels given, but the network has no class embedding",
+        has_class_embedding() ? "Give one label a picture." : "Leave them out, or train with num_class_embeds.");
   if (!class_labels.defined()) return;
   const bool as_vectors = options_.class_embed_type == ClassEmbedType::identity;
   const bool fits = as_vectors ? class_labels.dim() == 2 && class_labels.size(1) == options_.temb_channels() &&

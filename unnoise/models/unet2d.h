@@ -1,5 +1,5 @@
-// UNet2DModel: the network of unconditional and class-conditional diffusion (Ho et al. 2020, appendix B; Song et al. 2021's
-// NCSN++ with skip blocks). Loads and saves diffusers' weights: a part's name here is its key there.
+// UNet2DModel: the network of unconditional and class-conditional diffusion (Ho et al. 2020, appendix B; Song et al.
+// 2021's NCSN++ with skip blocks). Loads and saves diffusers' weights: a part's name here is its key there.
 #pragma once
 
 #include <optional>
@@ -16,20 +16,22 @@ namespace unnoise {
 
 class UNet2D final : public Module {
  public:
-  /// Draws the weights from `init` in diffusers' order: the same seed gives the same bits. With nullptr they are left unset, to be
-  /// loaded. Throws Error::usage for options that make no network.
+  /// Draws the weights from `init` in diffusers' order: the same seed gives the same bits. With nullptr they are left
+  /// unset, to be loaded. Throws Error::usage for options that make no network.
   UNet2D(const UNet2DOptions& options, Rng* init);
 
   /// The noise (or what else it was trained to predict) in x.
-  /// x [B,in_channels,H,W], H and W multiples of options().size_multiple(); timesteps 0-dim, [1] or [B], whole or fractional;
-  /// class_labels [B] int64, or [B,temb_channels] float with class_embed_type "identity"; must be given exactly when the network
-  /// has a class embedding. -> [B,out_channels,H,W]. Throws Error::usage when something does not fit.
+  /// x [B,in_channels,H,W], H and W multiples of options().size_multiple(); timesteps 0-dim, [1] or [B], whole or
+  /// fractional; class_labels [B] int64, or [B,temb_channels] float with class_embed_type "identity"; must be given
+  /// exactly when the network has a class embedding. -> [B,out_channels,H,W]. Throws Error::usage when something does
+  /// not fit.
   Tensor operator()(const Tensor& x, const Tensor& timesteps, const Tensor& class_labels = {}) const;
 
   const UNet2DOptions& options() const { return options_; }
   bool has_class_embedding() const { return options_.class_embed_type || options_.num_class_embeds; }
 
-  /// Trades time for memory in training: each residual block, with the attention after it, is computed again on the way back.
+  /// Trades time for memory in training: each residual block, with the attention after it, is computed again on the way
+  /// back.
   void set_gradient_checkpointing(bool on);
   /// The stream that dropout draws from in training mode; must outlive the calls.
   void set_dropout_rng(Rng* rng) { unnoise::set_dropout_rng(*this, rng); }
@@ -60,6 +62,7 @@ class UNet2D final : public Module {
 /// Networks of the course and the papers: "butterflies", "mnist", "cifar10", "script".
 std::vector<std::string> unet2d_preset_names();
 /// resolution: pixels a side; channels: of input and output. Error::usage for an unknown name.
-UNet2DOptions unet2d_preset(std::string_view name, std::optional<int64_t> resolution = {}, std::optional<int64_t> channels = {});
+UNet2DOptions unet2d_preset(std::string_view name, std::optional<int64_t> resolution = {},
+                            std::optional<int64_t> channels = {});
 
 }  // namespace unnoise

@@ -31,7 +31,8 @@ class PlainDownBlock final : public DownBlock {
     }
   }
 
-  Tensor operator()(const Tensor& x, const Tensor& temb, std::vector<Tensor>& kept, Tensor& /*picture*/) const override {
+  Tensor operator()(const Tensor& x, const Tensor& temb, std::vector<Tensor>& kept,
+                    Tensor& /*picture*/) const override {
     Tensor h = x;
     for (size_t i = 0; i < num_layers(); ++i) kept.push_back(h = run_layer(i, h, {}, temb));
     if (!convs_.empty()) kept.push_back(h = convs_[0](h));
@@ -67,7 +68,8 @@ class PlainUpBlock final : public UpBlock {
     }
   }
 
-  Tensor operator()(const Tensor& x, const Tensor& temb, std::vector<Tensor>& kept, Tensor& /*picture*/) const override {
+  Tensor operator()(const Tensor& x, const Tensor& temb, std::vector<Tensor>& kept,
+                    Tensor& /*picture*/) const override {
     Tensor h = x;
     for (size_t i = 0; i < num_layers(); ++i) h = run_layer(i, h, take_last(kept), temb);
     if (!convs_.empty()) h = convs_[0](h);
@@ -104,8 +106,11 @@ Tensor UNetBlock::run_layer(size_t i, const Tensor& x, const Tensor& kept, const
   Rng* rng = dropout.is_active() ? dropout.rng() : nullptr;
   if (!kept.defined())
     return checkpoint([forward](const auto& in) { return forward(in[0], in[1]); }, {x, temb}, layer.weights, rng);
-  return checkpoint([forward](const auto& in) { return forward(at::cat({in[0], in[1]}, 1), in[2]); }, {x, kept, temb},
-                    layer.weights, rng);
+  return checkpoint(
+      [forward](const auto& in) {
+        return forward(at::cat({in[0], in[1]}, 1), in[2]);
+      },
+      {x, kept, temb}, layer.weights, rng);
 }
 
 UNetMidBlock2D::UNetMidBlock2D(const BlockOptions& o, Rng* init) : UNetBlock("UNetMidBlock2D") {

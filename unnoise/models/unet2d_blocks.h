@@ -1,7 +1,8 @@
 // The blocks of UNet2DModel: one a resolution on the way down, one in the middle, one a resolution on the way up.
 //
-// diffusers' ten block classes are two families here: plain blocks, with or without attention, that resample by a convolution
-// or by a residual block; and skip blocks (Song et al. 2021, NCSN++), which also carry a small RGB picture beside the features.
+// diffusers' ten block classes are two families here: plain blocks, with or without attention, that resample by a
+// convolution or by a residual block; and skip blocks (Song et al. 2021, NCSN++), which also carry a small RGB picture
+// beside the features.
 #pragma once
 
 #include <memory>
@@ -18,16 +19,16 @@ namespace unnoise {
 
 /// What the blocks of one network have in common with each other, and what they do not.
 struct BlockOptions {
-  int64_t in_channels = 0;      ///< of the features that come in (on the way up: of the first output of the level below)
+  int64_t in_channels = 0;  ///< of the features that come in (on the way up: of the first output of the level below)
   int64_t out_channels = 0;
-  int64_t skip_channels = 0;    ///< up blocks: of the last kept feature map, which an earlier level put out
+  int64_t skip_channels = 0;  ///< up blocks: of the last kept feature map, which an earlier level put out
   int64_t temb_channels = 0;
   int64_t num_layers = 1;
-  bool resamples = true;        ///< whether the block halves or doubles the resolution at its end
+  bool resamples = true;  ///< whether the block halves or doubles the resolution at its end
   bool attention = false;
   ResampleType resample_type = ResampleType::conv;
   int64_t downsample_padding = 1;
-  std::optional<int64_t> groups;          ///< unset: a quarter of the channels, at most 32
+  std::optional<int64_t> groups;  ///< unset: a quarter of the channels, at most 32
   std::optional<int64_t> attention_groups;
   int64_t head_dim = 8;
   double eps = 1e-5;
@@ -66,8 +67,8 @@ class UNetBlock : public Module {
 class DownBlock : public UNetBlock {
  public:
   using UNetBlock::UNetBlock;
-  /// x [B,in,H,W], temb [B,temb_channels] -> [B,out,H',W']. Appends what the up blocks will take to `kept`; `picture` [B,3,H,W] is
-  /// the small picture of the skip blocks.
+  /// x [B,in,H,W], temb [B,temb_channels] -> [B,out,H',W']. Appends what the up blocks will take to `kept`; `picture`
+  /// [B,3,H,W] is the small picture of the skip blocks.
   virtual Tensor operator()(const Tensor& x, const Tensor& temb, std::vector<Tensor>& kept, Tensor& picture) const = 0;
 };
 
@@ -75,7 +76,8 @@ class DownBlock : public UNetBlock {
 class UpBlock : public UNetBlock {
  public:
   using UNetBlock::UNetBlock;
-  /// Takes as many feature maps from the end of `kept` as the block has layers; `picture` is undefined before the first skip block.
+  /// Takes as many feature maps from the end of `kept` as the block has layers; `picture` is undefined before the first
+  /// skip block.
   virtual Tensor operator()(const Tensor& x, const Tensor& temb, std::vector<Tensor>& kept, Tensor& picture) const = 0;
 };
 

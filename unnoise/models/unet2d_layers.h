@@ -8,6 +8,7 @@
 
 namespace unnoise {
 
+/// Groups of a norm where the options leave them open.
 inline int64_t default_groups(int64_t channels) { return std::max<int64_t>(1, std::min<int64_t>(channels / 4, 32)); }
 
 /// A residual block from in_channels to the block's channels.
@@ -42,7 +43,9 @@ inline AttentionOptions attention_options(const BlockOptions& o) {
 /// Channels of the features that layer i gets from the layer before it,
 inline int64_t layer_input(const BlockOptions& o, int64_t i) { return i == 0 ? o.in_channels : o.out_channels; }
 /// and, on the way up, of the kept feature map beside them.
-inline int64_t layer_kept(const BlockOptions& o, int64_t i) { return i + 1 == o.num_layers ? o.skip_channels : o.out_channels; }
+inline int64_t layer_kept(const BlockOptions& o, int64_t i) {
+  return i + 1 == o.num_layers ? o.skip_channels : o.out_channels;
+}
 
 inline Tensor take_last(std::vector<Tensor>& kept) {
   Tensor last = std::move(kept.back());

@@ -55,9 +55,11 @@ bool has_attention(DownBlockType t) { return t == DownBlockType::attn_down || t 
 bool has_attention(UpBlockType t) { return t == UpBlockType::attn_up || t == UpBlockType::attn_skip_up; }
 
 void check_lengths(const UNet2DOptions& o) {
-  if (o.block_out_channels.empty()) fail("block_out_channels", "the list is empty", "Give the channels of each resolution.");
+  if (o.block_out_channels.empty())
+    fail("block_out_channels", "the list is empty", "Give the channels of each resolution.");
   if (o.block_out_channels.size() > kMostBlocks)
-    fail("block_out_channels", fmt::format("expected at most {} blocks, found {}", kMostBlocks, o.block_out_channels.size()));
+    fail("block_out_channels",
+         fmt::format("expected at most {} blocks, found {}", kMostBlocks, o.block_out_channels.size()));
   const auto same_length = [&](std::string_view field, size_t length) {
     if (length != o.block_out_channels.size())
       fail(field, fmt::format("{} blocks, but block_out_channels has {}", length, o.block_out_channels.size()),
@@ -92,7 +94,8 @@ void check_time(const UNet2DOptions& o) {
     fail("freq_shift", fmt::format("{} leaves no frequencies for {} channels", o.freq_shift, channels),
          "Use 0 or 1, and more channels in the first block.");
   if (o.time_embedding_type == TimeEmbeddingType::learned) {
-    if (!o.num_train_timesteps) fail("num_train_timesteps", "a learned time embedding needs it", "The usual number is 1000.");
+    if (!o.num_train_timesteps)
+      fail("num_train_timesteps", "a learned time embedding needs it", "The usual number is 1000.");
     expect_between("num_train_timesteps", *o.num_train_timesteps, 1, 1 << 24);
   }
 }
@@ -117,7 +120,8 @@ void check_groups(const UNet2DOptions& o) {
                            !is_skip(o.up_block_types[channels.size() - 1 - i]);
       if (follows && channels[i] % *o.norm_num_groups != 0)
         fail("norm_num_groups",
-             fmt::format("{} groups do not divide the {} channels of block_out_channels[{}]", *o.norm_num_groups, channels[i], i),
+             fmt::format("{} groups do not divide the {} channels of block_out_channels[{}]", *o.norm_num_groups,
+                         channels[i], i),
              fmt::format("Use {}, or channels that are multiples of {}.", common_groups(channels, *o.norm_num_groups),
                          *o.norm_num_groups));
     }
@@ -130,7 +134,8 @@ void check_groups(const UNet2DOptions& o) {
     expect_between("attn_norm_num_groups", *o.attn_norm_num_groups, 1, kMostChannels);
     if (o.mid_block_type && o.add_attention && channels.back() % *o.attn_norm_num_groups != 0)
       fail("attn_norm_num_groups",
-           fmt::format("{} groups do not divide the {} channels of the middle block", *o.attn_norm_num_groups, channels.back()),
+           fmt::format("{} groups do not divide the {} channels of the middle block", *o.attn_norm_num_groups,
+                       channels.back()),
            fmt::format("Use {}, or null.", common_groups({channels.back()}, *o.attn_norm_num_groups)));
   }
 }
@@ -145,7 +150,8 @@ void check_attention(const UNet2DOptions& o) {
     const bool used = in_middle || has_attention(o.down_block_types[i]) || has_attention(o.up_block_types[n - 1 - i]);
     if (used && dim > o.block_out_channels[i])
       fail("attention_head_dim",
-           fmt::format("a head of {} does not fit the {} channels of block_out_channels[{}]", dim, o.block_out_channels[i], i),
+           fmt::format("a head of {} does not fit the {} channels of block_out_channels[{}]", dim,
+                       o.block_out_channels[i], i),
            fmt::format("Use at most {}, or null for one head.", o.block_out_channels[i]));
   }
 }
@@ -169,7 +175,8 @@ void check_skips(const UNet2DOptions& o) {
     const bool halves = i + 1 < n;
     if (halves && is_skip(o.down_block_types[i])) {
       if (i > 0 && !down_skips)
-        fail("down_block_types", fmt::format("{} at position {} needs skip blocks before it", enum_name(o.down_block_types[i]), i),
+        fail("down_block_types",
+             fmt::format("{} at position {} needs skip blocks before it", enum_name(o.down_block_types[i]), i),
              "Use SkipDownBlock2D or AttnSkipDownBlock2D from the first block on.");
       down_skips = true;
     } else {
@@ -217,7 +224,8 @@ Json unet2d_config(const UNet2DOptions& options) {
   config["_class_name"] = "UNet2DModel";
   config["_diffusers_version"] = kDiffusersVersion;
   const double scale = options.mid_block_scale_factor;  // Python's default is the whole number 1
-  if (scale == std::floor(scale) && std::abs(scale) < 1e9) config["mid_block_scale_factor"] = static_cast<int64_t>(scale);
+  if (scale == std::floor(scale) && std::abs(scale) < 1e9)
+    config["mid_block_scale_factor"] = static_cast<int64_t>(scale);
   return config;
 }
 

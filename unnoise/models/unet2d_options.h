@@ -84,8 +84,8 @@ struct UNet2DOptions {
   std::optional<int64_t> time_embedding_dim;
   int64_t freq_shift = 0;
   bool flip_sin_to_cos = true;
-  std::vector<DownBlockType> down_block_types = {DownBlockType::down, DownBlockType::attn_down, DownBlockType::attn_down,
-                                                 DownBlockType::attn_down};
+  std::vector<DownBlockType> down_block_types = {DownBlockType::down, DownBlockType::attn_down,
+                                                 DownBlockType::attn_down, DownBlockType::attn_down};
   std::optional<MidBlockType> mid_block_type = MidBlockType::mid;
   std::vector<UpBlockType> up_block_types = {UpBlockType::attn_up, UpBlockType::attn_up, UpBlockType::attn_up,
                                              UpBlockType::up};
@@ -118,7 +118,8 @@ struct UNet2DOptions {
         section("Time"),
         field("time_embedding_type", &O::time_embedding_type, "how the timestep becomes a vector"),
         field("time_embedding_dim", &O::time_embedding_dim, "length of that vector (4 x the first block's channels)"),
-        field("freq_shift", &O::freq_shift, "shift of the frequencies of the positional embedding (1 in the DDPM paper's code)"),
+        field("freq_shift", &O::freq_shift,
+              "shift of the frequencies of the positional embedding (1 in the DDPM paper's code)"),
         field("flip_sin_to_cos", &O::flip_sin_to_cos, "cosines before sines"),
         field("num_train_timesteps", &O::num_train_timesteps, "rows of the learned time embedding"),
         section("Blocks"),
@@ -128,7 +129,8 @@ struct UNet2DOptions {
         field("block_out_channels", &O::block_out_channels, "channels at each resolution, the finest first"),
         field("layers_per_block", &O::layers_per_block, "residual blocks a down block (an up block has one more)"),
         field("mid_block_scale_factor", &O::mid_block_scale_factor, "the middle's sums are divided by it"),
-        field("downsample_padding", &O::downsample_padding, "zeros around the picture when halving: 1, or 0 = right and bottom only"),
+        field("downsample_padding", &O::downsample_padding,
+              "zeros around the picture when halving: 1, or 0 = right and bottom only"),
         field("downsample_type", &O::downsample_type, "how attention blocks halve the resolution"),
         field("upsample_type", &O::upsample_type, "how attention blocks double the resolution"),
         section("Layers"),
@@ -136,12 +138,15 @@ struct UNet2DOptions {
         field("act_fn", &O::act_fn, "activation of the residual blocks"),
         field("attention_head_dim", &O::attention_head_dim, "channels of an attention head; null = one head"),
         field("norm_num_groups", &O::norm_num_groups, "groups of the norms; must divide every block's channels"),
-        field("attn_norm_num_groups", &O::attn_norm_num_groups, "groups of the middle attention's norm, where they differ"),
+        field("attn_norm_num_groups", &O::attn_norm_num_groups,
+              "groups of the middle attention's norm, where they differ"),
         field("norm_eps", &O::norm_eps, "added to the norms' variance"),
-        field("resnet_time_scale_shift", &O::resnet_time_scale_shift, "how the time enters: a shift, or a scale and a shift"),
+        field("resnet_time_scale_shift", &O::resnet_time_scale_shift,
+              "how the time enters: a shift, or a scale and a shift"),
         field("add_attention", &O::add_attention, "attention in the middle block"),
         section("Classes"),
-        field("class_embed_type", &O::class_embed_type, "null: learned (with num_class_embeds); timestep: as a timestep; identity: given as a vector"),
+        field("class_embed_type", &O::class_embed_type,
+              "null: learned (with num_class_embeds); timestep: as a timestep; identity: given as a vector"),
         field("num_class_embeds", &O::num_class_embeds, "how many classes there are; null = none"),
     };
   }
@@ -156,8 +161,8 @@ struct UNet2DOptions {
   bool operator==(const UNet2DOptions&) const = default;
 };
 
-/// From a config.json; keys that it lacks have diffusers' defaults, keys that a UNet2DModel has not are ignored. The options are
-/// checked: an Error::usage names the field, what was found and what would work.
+/// From a config.json; keys that it lacks have diffusers' defaults, keys that a UNet2DModel has not are ignored. The
+/// options are checked: an Error::usage names the field, what was found and what would work.
 UNet2DOptions unet2d_options(const Json& config);
 /// As diffusers writes it, with _class_name and _diffusers_version.
 Json unet2d_config(const UNet2DOptions& options);

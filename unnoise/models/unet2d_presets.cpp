@@ -60,7 +60,8 @@ struct Preset {
   UNet2DOptions (*make)();
 };
 
-constexpr Preset kPresets[] = {{"butterflies", butterflies}, {"mnist", mnist}, {"cifar10", cifar10}, {"script", script}};
+constexpr Preset kPresets[] = {
+    {"butterflies", butterflies}, {"mnist", mnist}, {"cifar10", cifar10}, {"script", script}};
 
 }  // namespace
 
@@ -79,8 +80,9 @@ UNet2DOptions unet2d_preset(std::string_view name, std::optional<int64_t> resolu
     return options;
   }
   const std::string near = nearest_name(name, unet2d_preset_names());
-  throw usage_error(fmt::format("network preset: \"{}\" is not one of {}", name, fmt::join(unet2d_preset_names(), ", ")),
-                    near.empty() ? "" : fmt::format("Did you mean \"{}\"?", near));
+  throw usage_error(
+      fmt::format("network preset: \"{}\" is not one of {}", name, fmt::join(unet2d_preset_names(), ", ")),
+      near.empty() ? "" : fmt::format("Did you mean \"{}\"?", near));
 }
 
 }  // namespace unnoise

@@ -38,8 +38,8 @@ class SkipDownBlock final : public DownBlock {
     add_child("resnets", resnets_);
     if (!o.resamples) return;
     resnet_down_.emplace(fir_resnet(o, Resampling::down_fir), init);
-    skip_conv_.emplace(
-        Conv2dOptions{.in_channels = kPictureChannels, .out_channels = o.out_channels, .kernel_size = 1}, init);
+    skip_conv_.emplace(Conv2dOptions{.in_channels = kPictureChannels, .out_channels = o.out_channels, .kernel_size = 1},
+                       init);
     add_child("resnet_down", *resnet_down_);
     add_child("skip_conv", *skip_conv_);
   }
@@ -74,7 +74,8 @@ class SkipUpBlock final : public UpBlock {
     add_child("resnets", resnets_);
     if (!o.resamples) return;
     resnet_up_.emplace(fir_resnet(o, Resampling::up_fir), init);
-    skip_conv_.emplace(Conv2dOptions{.in_channels = o.out_channels, .out_channels = kPictureChannels, .padding = 1}, init);
+    skip_conv_.emplace(Conv2dOptions{.in_channels = o.out_channels, .out_channels = kPictureChannels, .padding = 1},
+                       init);
     skip_norm_.emplace(GroupNormOptions{default_groups(o.out_channels), o.out_channels, o.eps});
     add_child("resnet_up", *resnet_up_);
     add_child("skip_conv", *skip_conv_);

@@ -10,10 +10,14 @@ namespace unnoise {
 Tensor activate(const Tensor& x, Activation activation) {
   switch (activation) {
     case Activation::silu:
-    case Activation::swish: return at::silu(x);
-    case Activation::mish: return at::mish(x);
-    case Activation::gelu: return at::gelu(x);
-    case Activation::relu: return at::relu(x);
+    case Activation::swish:
+      return at::silu(x);
+    case Activation::mish:
+      return at::mish(x);
+    case Activation::gelu:
+      return at::gelu(x);
+    case Activation::relu:
+      return at::relu(x);
   }
   return x;
 }

@@ -44,12 +44,14 @@ Tensor Attention::operator()(const Tensor& x) const {
   const auto split_heads = [&](const Tensor& t) {  // [B,pixels,heads*d] -> [B,heads,pixels,d]
     return t.view({batch, pixels, heads_, options_.head_dim}).transpose(1, 2);
   };
-  const Tensor mixed = at::scaled_dot_product_attention(split_heads(to_q_(h)), split_heads(to_k_(h)), split_heads(to_v_(h)));
+  const Tensor mixed =
+      at::scaled_dot_product_attention(split_heads(to_q_(h)), split_heads(to_k_(h)), split_heads(to_v_(h)));
   h = to_out_0_(mixed.transpose(1, 2).reshape({batch, pixels, heads_ * options_.head_dim}));
 
   Tensor y = x + h.transpose(1, 2).view(x.sizes());  // the sum keeps x's memory layout
   if (options_.output_scale_factor != 1) y = y / options_.output_scale_factor;
-  if (Trace::is_on()) Trace::note(*this, y, 2 * batch * pixels * pixels * heads_ * options_.head_dim);  // q k' and (...) v
+  if (Trace::is_on())
+    Trace::note(*this, y, 2 * batch * pixels * pixels * heads_ * options_.head_dim);  // q k' and (...) v
   return y;
 }
 

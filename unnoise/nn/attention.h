@@ -9,10 +9,10 @@ namespace unnoise {
 
 struct AttentionOptions {
   int64_t channels = 0;
-  int64_t head_dim = 8;                    ///< channels / head_dim heads (rounded down), at least one
+  int64_t head_dim = 8;                     ///< channels / head_dim heads (rounded down), at least one
   std::optional<int64_t> norm_groups = {};  ///< unset: no group norm before it
   double eps = 1e-5;
-  double output_scale_factor = 1;          ///< the sum with the input is divided by it
+  double output_scale_factor = 1;  ///< the sum with the input is divided by it
 };
 
 /// softmax(q k' / sqrt(head_dim)) v of the pixels (Vaswani et al. 2017, eq. 1), plus the input. [B,C,H,W] -> [B,C,H,W].

@@ -11,8 +11,8 @@
 namespace unnoise {
 namespace {
 
-/// The autocast settings of this thread, to be met again on the way back. The cache of cast weights stays off meanwhile: it
-/// would hand the weights that were cast without a graph to the pass that needs one.
+/// The autocast settings of this thread, to be met again on the way back. The cache of cast weights stays off
+/// meanwhile: it would hand the weights that were cast without a graph to the pass that needs one.
 class AutocastScope {
  public:
   struct Settings {
@@ -26,7 +26,8 @@ class AutocastScope {
             autocast::get_autocast_dtype(at::kCPU), autocast::get_autocast_dtype(at::kCUDA)};
   }
 
-  explicit AutocastScope(const Settings& settings) : outer_(current()), cached_(at::autocast::is_autocast_cache_enabled()) {
+  explicit AutocastScope(const Settings& settings)
+      : outer_(current()), cached_(at::autocast::is_autocast_cache_enabled()) {
     set(settings);
     at::autocast::set_autocast_cache_enabled(false);
   }
@@ -124,7 +125,8 @@ struct CheckpointFunction : torch::autograd::Function<CheckpointFunction> {
 
 }  // namespace
 
-Tensor checkpoint(const Recomputable& f, const std::vector<Tensor>& inputs, const std::vector<Tensor>& weights, Rng* rng) {
+Tensor checkpoint(const Recomputable& f, const std::vector<Tensor>& inputs, const std::vector<Tensor>& weights,
+                  Rng* rng) {
   auto job = c10::make_intrusive<Job>();
   job->f = f;
   job->weights = weights;

@@ -60,7 +60,8 @@ Tensor Conv2d::operator()(const Tensor& x) const {
   const int64_t stride[] = {options_.stride, options_.stride};
   const int64_t padding[] = {options_.padding, options_.padding};
   Tensor y = at::conv2d(x, weight_, bias_, stride, padding);
-  if (Trace::is_on()) Trace::note(*this, y, y.numel() * options_.in_channels * options_.kernel_size * options_.kernel_size);
+  if (Trace::is_on())
+    Trace::note(*this, y, y.numel() * options_.in_channels * options_.kernel_size * options_.kernel_size);
   return y;
 }
 
@@ -93,7 +94,8 @@ Tensor Linear::operator()(const Tensor& x) const {
 }
 
 std::string Linear::describe() const {
-  return fmt::format("Linear({}, {}{})", options_.in_features, options_.out_features, options_.bias ? "" : ", bias=false");
+  return fmt::format("Linear({}, {}{})", options_.in_features, options_.out_features,
+                     options_.bias ? "" : ", bias=false");
 }
 
 GroupNorm::GroupNorm(const GroupNormOptions& options) : options_(options) {

@@ -1,4 +1,5 @@
-// The layers that hold weights. Each draws its weights as PyTorch does, so that a seed gives the same network there and here.
+// The layers that hold weights. Each draws its weights as PyTorch does, so that a seed gives the same network there and
+// here.
 #pragma once
 
 #include <cstdint>
@@ -15,11 +16,12 @@ struct Conv2dOptions {
   int64_t out_channels = 0;
   int64_t kernel_size = 3;  ///< pixels, square
   int64_t stride = 1;
-  int64_t padding = 0;      ///< zeros on every side
+  int64_t padding = 0;  ///< zeros on every side
 };
 
 /// 2-D convolution with bias. [B,C_in,H,W] -> [B,C_out,H',W'].
-/// Weight and bias are drawn from U(-1/sqrt(fan_in), 1/sqrt(fan_in)); with init = nullptr their memory is left unset, to be loaded.
+/// Weight and bias are drawn from U(-1/sqrt(fan_in), 1/sqrt(fan_in)); with init = nullptr their memory is left unset,
+/// to be loaded.
 class Conv2d final : public Module {
  public:
   Conv2d(const Conv2dOptions& options, Rng* init);
@@ -89,8 +91,8 @@ class Embedding final : public Module {
   Tensor weight_;
 };
 
-/// Zeroes elements with probability p and scales the others by 1/(1-p), in training mode only. It draws from the Rng that
-/// set_dropout_rng gave it, never from a global generator.
+/// Zeroes elements with probability p and scales the others by 1/(1-p), in training mode only. It draws from the Rng
+/// that set_dropout_rng gave it, never from a global generator.
 class Dropout final : public Module {
  public:
   explicit Dropout(double probability);

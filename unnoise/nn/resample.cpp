@@ -33,9 +33,12 @@ Tensor channels_together(const Tensor& y, const Tensor& x) {
 
 Tensor resample(const Tensor& x, Resampling how) {
   switch (how) {
-    case Resampling::none: return x;
-    case Resampling::down: return at::avg_pool2d(x, {2, 2}, {2, 2});
-    case Resampling::up: return nearest_resize(x, {2 * x.size(2), 2 * x.size(3)});
+    case Resampling::none:
+      return x;
+    case Resampling::down:
+      return at::avg_pool2d(x, {2, 2}, {2, 2});
+    case Resampling::up:
+      return nearest_resize(x, {2 * x.size(2), 2 * x.size(3)});
     case Resampling::down_fir:
       return channels_together(at::conv2d(channels_apart(x), fir_filter(1, x), {}, {2, 2}, {1, 1}), x);
     case Resampling::up_fir:  // the gain makes up for the zeros

@@ -23,7 +23,8 @@ Tensor resample(const Tensor& x, Resampling how);
 /// [B,C,H,W] -> [B,C,size[0],size[1]].
 Tensor nearest_resize(const Tensor& x, std::array<int64_t, 2> size);
 
-/// A 3x3 convolution of stride 2. With padding 0 a row and a column of zeros are added at the bottom and the right first.
+/// A 3x3 convolution of stride 2. With padding 0 a row and a column of zeros are added at the bottom and the right
+/// first.
 class Downsample2D final : public Module {
  public:
   struct Options {

@@ -60,11 +60,16 @@ Tensor ResnetBlock2D::operator()(const Tensor& x, const Tensor& temb) const {
 std::string ResnetBlock2D::describe() const {
   std::string text = fmt::format("ResnetBlock2D({}, {}", options_.in_channels, options_.out_channels);
   switch (options_.resampling) {
-    case Resampling::none: break;
+    case Resampling::none:
+      break;
     case Resampling::down:
-    case Resampling::down_fir: text += ", down"; break;
+    case Resampling::down_fir:
+      text += ", down";
+      break;
     case Resampling::up:
-    case Resampling::up_fir: text += ", up"; break;
+    case Resampling::up_fir:
+      text += ", up";
+      break;
   }
   return text + ")";
 }

@@ -20,7 +20,7 @@ struct ResnetOptions {
   int64_t out_channels = 0;
   int64_t temb_channels = 512;  ///< 0: the block is not told the time
   int64_t groups = 32;
-  int64_t groups_out = 0;       ///< of the second norm; 0 = groups
+  int64_t groups_out = 0;  ///< of the second norm; 0 = groups
   double eps = 1e-6;
   double dropout = 0;
   Activation activation = Activation::silu;
@@ -30,7 +30,8 @@ struct ResnetOptions {
   std::optional<bool> conv_shortcut = {};  ///< a 1x1 convolution on the way around; unset = where the channels change
 };
 
-/// norm1, act, [resample], conv1, time, norm2, act, dropout, conv2; plus the input, [resampled], [through conv_shortcut].
+/// norm1, act, [resample], conv1, time, norm2, act, dropout, conv2; plus the input, [resampled], [through
+/// conv_shortcut].
 class ResnetBlock2D final : public Module {
  public:
   ResnetBlock2D(const ResnetOptions& options, Rng* init);

@@ -22,7 +22,8 @@ namespace unnoise {
 Tensor timestep_embedding(const Tensor& timesteps, const SinusoidOptions& options) {
   const int64_t half = options.dim / 2;
   const Tensor steps = at::arange(half, timesteps.options().dtype(at::kFloat));
-  const Tensor frequencies = at::exp(steps * -std::log(options.max_period) / (static_cast<double>(half) - options.freq_shift));
+  const Tensor frequencies =
+      at::exp(steps * -std::log(options.max_period) / (static_cast<double>(half) - options.freq_shift));
   Tensor angles = timesteps.to(at::kFloat).unsqueeze(1) * frequencies;  // [B,half]
   if (options.scale != 1) angles = angles * options.scale;
   const Tensor sines = at::sin(angles), cosines = at::cos(angles);

@@ -14,8 +14,8 @@ struct SinusoidOptions {
   double max_period = 10000;
 };
 
-/// Sines and cosines of the timesteps at falling frequencies (Vaswani et al. 2017, section 3.5, as Ho et al. 2020 use them).
-/// timesteps [B], of any dtype, may be fractional -> [B,dim] float32.
+/// Sines and cosines of the timesteps at falling frequencies (Vaswani et al. 2017, section 3.5, as Ho et al. 2020 use
+/// them). timesteps [B], of any dtype, may be fractional -> [B,dim] float32.
 Tensor timestep_embedding(const Tensor& timesteps, const SinusoidOptions& options);
 
 /// Sines and cosines at random, fixed frequencies (Tancik et al. 2020; Song et al. 2021): sin, cos of 2 pi w log(t).

@@ -9,8 +9,8 @@
 
 namespace unnoise {
 
-/// While a Trace lives, the layers and blocks called on its thread report to it (as at::NoGradGuard, a scope, not a setting).
-/// Without one a report costs a thread-local read.
+/// While a Trace lives, the layers and blocks called on its thread report to it (as at::NoGradGuard, a scope, not a
+/// setting). Without one a report costs a thread-local read.
 class Trace {
  public:
   struct Record {

@@ -62,51 +62,63 @@ Trainer::Trainer(const TrainOptions& options, TrainPlan plan, const RunFolder& f
       observer_(observer),
       noise_rng_(static_cast<uint64_t>(options.seed)),
       dropout_rng_(static_cast<uint64_t>(options.seed) ^ kDropoutStream) {
-  const bool from_saved = checkpoint || plan_.pretrained;
-  Rng init(static_cast<uint64_t>(options.seed));
-  unet_ = std::make_shared<UNet2D>(plan_.unet, from_saved ? nullptr : &init);
-  if (plan_.pretrained && !checkpoint)
-    unet_->load_state(load_component_weights(*plan_.pretrained, "unet"), *plan_.pretrained);
-  unet_->set_gradient_checkpointing(options.gradient_checkpointing);
-  unet_->set_dropout_rng(&dropout_rng_);
-  unet_->to(plan_.device);
-  if (plan_.ema) ema_ = std::make_unique<Ema>(unet_->named_parameters(), *plan_.ema);
-
+  make_network(!checkpoint);
   std::optional<TrainerState> state;
   if (checkpoint) {
     check_same_data(checkpoint_data(*checkpoint), position_data(plan_, options_), *checkpoint);
     state = load_checkpoint(*checkpoint, *unet_, ema_.get());
   }
-  unet_->train();
   optimizer_ = std::make_unique<Optimizer>(unet_->named_parameters(), plan_.optimizer);
   loader_ = std::make_unique<Loader>(plan_.dataset, plan_.loader, observer_);
-  if (state) {
-    optimizer_->load_state(state->optimizer, checkpoint->string());
-    for (const auto& [name, tensor] : state->random) (name == "noise" ? noise_rng_ : dropout_rng_).set_state(tensor);
-    global_step_ = state->global_step;
-    next_batch_ = state->micro_batch;
-    loader_->seek(next_batch_);
-  }
+  if (state) restore(*state, checkpoint->string());
   observer_.info(describe_plan(plan_, options_, unet_->num_parameters()));
 
+  // From here on the folder changes.
   const auto resumed_at = state ? std::optional(global_step_) : std::nullopt;
   log_ = std::make_unique<RunLog>(folder_.log_file(), resumed_at);
   tensorboard_ =
       std::make_unique<TensorBoardWriter>(folder_.path() / options_.logging_dir / "train_unconditional", resumed_at);
   write_json(folder_.options_file(), saved_options(options_));
-  epoch_in_progress_ = epoch();
   if (state) {
-    for (const Json& record : read_run_log(folder_.log_file())) {
-      if (!record.contains("loss")) continue;
-      losses_.emplace_back(record.at("step").get<int64_t>(), record.at("loss").get<double>());
-      if (record.at("epoch") != epoch_in_progress_) continue;
-      epoch_loss_sum_ += losses_.back().second;
-      ++epoch_updates_;
-    }
-    smooth_loss_ = losses_.empty() ? 0 : losses_.back().second;
+    reread_losses();
     observer_.info(
         fmt::format("resumed from {} at step {} (epoch {})", checkpoint->string(), global_step_, epoch() + 1));
   }
+}
+
+/// The network on its device, and its average. `with_weights` = false leaves them unset, for a checkpoint's.
+void Trainer::make_network(bool with_weights) {
+  Rng init(static_cast<uint64_t>(options_.seed));
+  const bool drawn = with_weights && !plan_.pretrained;
+  unet_ = std::make_shared<UNet2D>(plan_.unet, drawn ? &init : nullptr);
+  if (with_weights && plan_.pretrained)
+    unet_->load_state(load_component_weights(*plan_.pretrained, "unet"), *plan_.pretrained);
+  unet_->set_gradient_checkpointing(options_.gradient_checkpointing);
+  unet_->set_dropout_rng(&dropout_rng_);
+  unet_->to(plan_.device);
+  unet_->train();
+  if (plan_.ema) ema_ = std::make_unique<Ema>(unet_->named_parameters(), *plan_.ema);
+}
+
+void Trainer::restore(const TrainerState& state, const std::string& where) {
+  optimizer_->load_state(state.optimizer, where);
+  for (const auto& [name, tensor] : state.random) (name == "noise" ? noise_rng_ : dropout_rng_).set_state(tensor);
+  global_step_ = state.global_step;
+  next_batch_ = state.micro_batch;
+  epoch_in_progress_ = epoch();
+  loader_->seek(next_batch_);
+}
+
+/// The plot and the mean of the epoch in progress, from the log of the steps before the checkpoint.
+void Trainer::reread_losses() {
+  for (const Json& record : read_run_log(folder_.log_file())) {
+    if (!record.contains("loss")) continue;
+    losses_.emplace_back(record.at("step").get<int64_t>(), record.at("loss").get<double>());
+    if (record.at("epoch") != epoch_in_progress_) continue;
+    epoch_loss_sum_ += losses_.back().second;
+    ++epoch_updates_;
+  }
+  if (!losses_.empty()) smooth_loss_ = losses_.back().second;
 }
 
 JobStatus Trainer::run(std::stop_token stop) {

@@ -17,6 +17,7 @@
 #include "unnoise/recipes/step_clock.h"
 #include "unnoise/recipes/train_plan.h"
 #include "unnoise/training/train_step.h"
+#include "unnoise/training/trainer_state.h"
 
 namespace unnoise {
 
@@ -36,6 +37,9 @@ class Trainer {
     int64_t images = 0;
   };
 
+  void make_network(bool with_weights);
+  void restore(const TrainerState& state, const std::string& where);
+  void reread_losses();
   Update update();
   void log_update(const Update& update);
   void finish_epoch(std::stop_token stop);
