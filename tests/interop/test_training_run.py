@@ -167,11 +167,11 @@ def interrupt(args, sign, after_steps, out):
 
 
 def test_ctrl_c_finishes_the_step_saves_and_exits_130(unnoise, data, config, uninterrupted, tmp_path):
-    out = tmp_path / "run"
-    slow = ("--num-epochs", 4)
-    code = interrupt(arguments(data, config, out, *slow), signal.SIGINT, 3, out)
-    if code == 0:
-        pytest.fail("the run was over before the signal came")
+    for attempt in range(5):  # on a busy machine the short run may be over before the signal comes
+        out = tmp_path / f"run{attempt}"
+        code = interrupt(arguments(data, config, out), signal.SIGINT, 3, out)
+        if code != 0:
+            break
     assert code == 130
     assert list(out.glob("checkpoint-*"))
     unnoise(*arguments(data, config, out, "--resume-from-checkpoint", "latest"))
