@@ -117,7 +117,7 @@ struct TrainOptions {
         field("preserve_input_precision", &O::preserve_input_precision,
               "keep 16-bit pictures in float instead of 8 bits"),
         field("strict", &O::strict, "stop at the first file that is not a readable picture, instead of skipping it"),
-        field("dataloader_num_workers", &O::dataloader_num_workers, "decoding threads; 0 = one in the background"),
+        field("dataloader_num_workers", &O::dataloader_num_workers, "decoding threads; 0 = one a processor, at most 4"),
         section("Network"),
         field(
             "model_config_name_or_path", &O::model_config_name_or_path,
