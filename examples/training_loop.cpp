@@ -32,7 +32,7 @@ int main(int argc, char** argv) {
                                                   {"up_block_types", {"AttnUpBlock2D", "UpBlock2D"}}});
     const auto unet = std::make_shared<unnoise::UNet2D>(network, &rng);
     const auto scheduler = unnoise::make_scheduler("ddpm");
-    const auto& noise = scheduler->noise;
+    const auto& noise = scheduler->noise();
     unnoise::Optimizer adam(unet->named_parameters(), {.learning_rate = 2e-3});
 
     for (int step = 1; step <= std::atoi(argv[3]); ++step) {

@@ -37,6 +37,19 @@ def driver(tmp_path):
     return call
 
 
+@pytest.fixture
+def ours(driver, tmp_path):
+    """For scheduler_sweep.sweep: runs all loops in the program; ({"NAME.sample": tensor, ...}, {NAME: error})."""
+    from safetensors.torch import load_file
+
+    def call(cases):
+        out = tmp_path / "sweep.safetensors"
+        done = driver("scheduler_driver", {"out": str(out), "sweep": cases})
+        return load_file(out), json.loads(done.stdout)["errors"]
+
+    return call
+
+
 def relative_error(ours, theirs):
     """Largest absolute difference over the reference's largest magnitude."""
     return ((ours.double() - theirs.double()).abs().max() / theirs.double().abs().max().clamp_min(1e-12)).item()

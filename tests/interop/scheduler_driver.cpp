@@ -5,10 +5,14 @@
 //   other loops    [{name, class, config, start: {steps | timesteps, eta, use_clipped_model_output}, seed, shape,
 //   learned}]
 //                                                   -> NAME.sample, NAME.x0 (of the last step)
-//   configs  [{config, to}]                         -> on stdout, a JSON list of scheduler_config.json
+//   sweep    loops as scheduler_sweep.py draws them: config and start may be anything, an error is an answer too
+//                                                   -> NAME.sample, NAME.timesteps, NAME.sigmas; errors on stdout
+//   configs  [{config, to}]                         -> on stdout: {"configs": [scheduler_config.json ...], "errors": {NAME: message}}
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/tensor.h>
+
+#include <fmt/format.h>
 
 #include <cstdio>
 
@@ -19,19 +23,16 @@
 namespace unnoise {
 namespace {
 
-/// x t / (t + 1), and behind it |x| / 20 where the variance is learned.
+/// x t / (|t| + 1), and behind it |x| / 20 where the variance is learned.
 Tensor network(const Tensor& x, const Tensor& t, bool learned) {
   const Tensor time = t.to(x.scalar_type());
-  const Tensor out = x * time / (time + 1);
+  const Tensor out = x * time / (time.abs() + 1);
   return learned ? at::cat({out, x.abs() / 20}, 1) : out;
 }
 
 StartOptions start_options(const Json& json) {
   StartOptions options;
-  options.steps = json.value("steps", options.steps);
-  if (json.contains("timesteps")) options.timesteps = json["timesteps"].get<std::vector<int64_t>>();
-  options.eta = json.value("eta", options.eta);
-  options.use_clipped_model_output = json.value("use_clipped_model_output", false);
+  assign_json(options, json, "start");
   return options;
 }
 
@@ -41,9 +42,9 @@ std::shared_ptr<const Scheduler> scheduler_of(const Json& request) {
 
 void add_tables(const Json& request, const std::string& name, StateDict& out) {
   const auto scheduler = scheduler_of(request);
-  out.emplace_back(name + ".betas", scheduler->noise.betas());
-  out.emplace_back(name + ".alphas", scheduler->noise.alphas());
-  out.emplace_back(name + ".alphas_cumprod", scheduler->noise.alphas_cumprod());
+  out.emplace_back(name + ".betas", scheduler->noise().betas());
+  out.emplace_back(name + ".alphas", scheduler->noise().alphas());
+  out.emplace_back(name + ".alphas_cumprod", scheduler->noise().alphas_cumprod());
 }
 
 void add_grid(const Json& request, const std::string& name, StateDict& out) {
@@ -70,6 +71,23 @@ void add_loop(const Json& request, const std::string& name, StateDict& out) {
   out.emplace_back(name + ".x0", x0);
 }
 
+/// A list of numbers as float64.
+Tensor numbers(const std::vector<double>& values) { return at::tensor(values, at::kDouble); }
+
+void add_sweep(const Json& request, const std::string& name, StateDict& out) {
+  Rng rng(request["seed"].get<uint64_t>());
+  auto run = scheduler_of(request)->start(start_options(request["start"]));
+  Tensor x = run.first(request["shape"].get<Shape>(), rng);
+  std::vector<double> timesteps;
+  for (const Step& step : run.steps()) {
+    timesteps.push_back(step.timestep.item<double>());
+    x = run.next(x, network(run.input(x, step), step.timestep, request.value("learned", false)), step, rng);
+  }
+  out.emplace_back(name + ".sample", x.contiguous());
+  out.emplace_back(name + ".timesteps", numbers(timesteps));
+  out.emplace_back(name + ".sigmas", numbers(run.sigmas()));
+}
+
 void answer(const Json& request) {
   StateDict out;
   const auto each = [&](const char* key, auto add) {
@@ -78,12 +96,20 @@ void answer(const Json& request) {
   each("tables", add_tables);
   each("grids", add_grid);
   each("loops", add_loop);
+  Json errors = Json::object();
+  each("sweep", [&](const Json& one, const std::string& name, StateDict& into) {
+    try {
+      add_sweep(one, name, into);
+    } catch (const Error& error) {
+      errors[name] = fmt::format("{} ({})", error.message(), error.hint());
+    }
+  });
   if (request.contains("out")) save_safetensors(request["out"].get<std::string>(), out);
 
   Json configs = Json::array();
   for (const Json& one : request.value("configs", Json::array()))
     configs.push_back(make_scheduler(one["to"].get<std::string>(), *scheduler_from_config(one["config"]))->config());
-  std::puts(dump_json(configs).c_str());
+  std::puts(dump_json({{"configs", configs}, {"errors", errors}}).c_str());
 }
 
 }  // namespace

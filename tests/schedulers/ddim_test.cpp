@@ -65,12 +65,12 @@ TEST(Ddim, BeginsInTheMiddleForImageToImage) {
 TEST(Ddim, ErrorFallsAtFirstOrderOnGaussianData) {
   constexpr double m = 0.3, s = 0.5;
   const auto scheduler = make_scheduler("ddim", {{"clip_sample", false}, {"timestep_spacing", "trailing"}});
-  const auto abar = [&](const Tensor& t) { return static_cast<double>(scheduler->noise.alpha_bar(t.item<int64_t>())); };
+  const auto abar = [&](const Tensor& t) { return static_cast<double>(scheduler->noise().alpha_bar(t.item<int64_t>())); };
   const auto eps = [&](const Tensor& x, const Tensor& t) {  // E[eps | x_t] for data N(m, s^2)
     return std::sqrt(1 - abar(t)) * (x - std::sqrt(abar(t)) * m) / (abar(t) * s * s + 1 - abar(t));
   };
   const Tensor start = at::linspace(-2, 2, 9, at::kDouble).reshape({1, 1, 1, 9});
-  const double last = scheduler->noise.alpha_bar(999);
+  const double last = scheduler->noise().alpha_bar(999);
   const Tensor exact =
       m + s * (start - std::sqrt(last) * m) / std::sqrt(last * s * s + 1 - last);  // the ODE's solution
   std::vector<double> errors;
@@ -86,7 +86,7 @@ TEST(Ddim, ExactNoiseGivesThePictureBack) {
     const auto scheduler = make_scheduler("ddim", {{"timestep_spacing", spacing}});
     const Tensor x0 = at::rand({2, 3, 4, 4}) * 2 - 1;
     const auto exact = [&](const Tensor& x, const Tensor& t) {
-      return scheduler->noise.eps_from(PredictionType::sample, x, x0, t.reshape({1}));
+      return scheduler->noise().eps_from(PredictionType::sample, x, x0, t.reshape({1}));
     };
     for (const int64_t steps : {1, 2, 50, 999, 1000})
       for (const double eta : {0.0, 1.0}) {
@@ -119,7 +119,7 @@ TEST(Ddim, EveryStepCountIsFinite) {
 
 TEST(Ddim, CustomTimestepsLeadFromOneToTheNext) {
   const auto scheduler = make_scheduler("ddim");
-  const StartOptions as_spaced{.timesteps = std::vector<int64_t>{900, 800, 700, 600, 500, 400, 300, 200, 100, 0}};
+  const StartOptions as_spaced{.timesteps = std::vector<double>{900, 800, 700, 600, 500, 400, 300, 200, 100, 0}};
   EXPECT_TRUE(loop(*scheduler, as_spaced).equal(loop(*scheduler, {.steps = 10})));
 }
 

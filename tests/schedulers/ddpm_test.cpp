@@ -23,7 +23,7 @@ Tensor learned_model(const Tensor& x, const Tensor& t) { return at::cat({dummies
 
 TEST(Ddpm, FullLoopsAreThoseOfDiffusers) {
   const StartOptions ten{.steps = 10};
-  const StartOptions custom{.timesteps = std::vector<int64_t>{900, 500, 100, 1}};
+  const StartOptions custom{.timesteps = std::vector<double>{900, 500, 100, 1}};
   const std::vector<Row> rows{
       {"default", {}, ten, 234.849, -1},
       {"trailing", {{"timestep_spacing", "trailing"}}, ten, 230.567, -1},
@@ -96,7 +96,7 @@ TEST(Ddpm, GaussianDataComeBackWithTheirMeanAndVariance) {
   // What the chain must give, by the same equations in double: x_prev = a x + b + sqrt(variance) z is linear here.
   double mean = 0, variance = 1;
   for (int64_t t = 999; t >= 0; --t) {
-    const double abar = scheduler->noise.alpha_bar(t), prev = t > 0 ? scheduler->noise.alpha_bar(t - 1) : 1.0;
+    const double abar = scheduler->noise().alpha_bar(t), prev = t > 0 ? scheduler->noise().alpha_bar(t - 1) : 1.0;
     const double alpha = abar / prev, beta = 1 - alpha;
     const double c0 = std::sqrt(prev) * beta / (1 - abar), ct = std::sqrt(alpha) * (1 - prev) / (1 - abar);
     const double gain =
@@ -111,7 +111,7 @@ TEST(Ddpm, GaussianDataComeBackWithTheirMeanAndVariance) {
   auto run = scheduler->start({.steps = 1000});
   Tensor x = run.first({1, 1, 1, n}, rng);
   for (const Step& step : run.steps())
-    x = run.next(x, gaussian_eps(x, scheduler->noise.alpha_bar(step.timestep.item<int64_t>()), m, s), step, rng);
+    x = run.next(x, gaussian_eps(x, scheduler->noise().alpha_bar(step.timestep.item<int64_t>()), m, s), step, rng);
   EXPECT_NEAR(x.mean().item<double>(), mean, 5 * std::sqrt(variance / n));  // 5 standard errors
   EXPECT_NEAR(x.var().item<double>(), variance, 5 * variance * std::sqrt(2.0 / n));
 }
@@ -120,7 +120,7 @@ TEST(Ddpm, ExactNoiseGivesThePictureBack) {
   const auto scheduler = make_scheduler("ddpm");
   const Tensor x0 = at::rand({2, 3, 4, 4}) * 2 - 1;
   const auto exact = [&](const Tensor& x, const Tensor& t) {
-    return scheduler->noise.eps_from(PredictionType::sample, x, x0, t.reshape({1}));
+    return scheduler->noise().eps_from(PredictionType::sample, x, x0, t.reshape({1}));
   };
   for (const int64_t steps : {1, 3, 50, 1000}) {
     const Tensor x =
@@ -133,7 +133,7 @@ TEST(Ddpm, ExactNoiseGivesThePictureBack) {
 TEST(Ddpm, DrawsNoNoiseAtTimestepZero) {
   const auto scheduler = make_scheduler("ddpm");
   Rng used(3), fresh(3);
-  auto run = scheduler->start({.timesteps = std::vector<int64_t>{0}});
+  auto run = scheduler->start({.timesteps = std::vector<double>{0}});
   run.next(dummies::sample(), dummies::sample(), run.steps()[0], used);
   EXPECT_TRUE(used.normal({4}).equal(fresh.normal({4})));
 }

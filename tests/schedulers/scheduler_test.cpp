@@ -48,7 +48,7 @@ TEST(Scheduler, AnotherClassTakesOverChoicesButNotDefaults) {
 
 TEST(Scheduler, MadeFromTablesAloneHasTheSameTables) {
   const auto ddpm = make_scheduler("ddpm", {{"beta_schedule", "squaredcos_cap_v2"}, {"num_train_timesteps", 200}});
-  EXPECT_TRUE(make_scheduler("ddim", ddpm->noise)->noise.betas().equal(ddpm->noise.betas()));
+  EXPECT_TRUE(make_scheduler("ddim", ddpm->noise())->noise().betas().equal(ddpm->noise().betas()));
 }
 
 TEST(Scheduler, UnknownNamesAndValuesAreErrorsThatSayWhatIsNear) {

@@ -26,7 +26,7 @@ TEST(Timesteps, AnyNumberOfStepsFallsStrictlyWithinTheTable) {
         for (int64_t steps = 1; steps <= train; ++steps) {
           const auto t = spaced_timesteps({spacing, offset}, steps, train);
           ASSERT_EQ(t.size(), static_cast<size_t>(steps));
-          ASSERT_NO_THROW(check_timesteps(t, train)) << enum_name(spacing) << " " << steps << " of " << train;
+          ASSERT_NO_THROW(whole_timesteps({t.begin(), t.end()}, train)) << enum_name(spacing) << " " << steps << " of " << train;
         }
 }
 
@@ -48,10 +48,11 @@ std::string error_of(F f) {
 }
 
 TEST(Timesteps, SaysWhatIsWrongWithAList) {
-  const auto custom = [](std::vector<int64_t> t) { return error_of([&] { check_timesteps(t, 1000); }); };
+  const auto custom = [](std::vector<double> t) { return error_of([&] { whole_timesteps(t, 1000); }); };
   EXPECT_THAT(custom({}), HasSubstr("empty"));
-  EXPECT_THAT(custom({1000, 5}), HasSubstr("expected values from 999 down to 0, found 1000 to 5"));
-  EXPECT_THAT(custom({5, -1}), HasSubstr("found 5 to -1"));
+  EXPECT_THAT(custom({1000, 5}), HasSubstr("expected whole numbers from 999 down to 0, found 1000"));
+  EXPECT_THAT(custom({5, -1}), HasSubstr("found -1"));
+  EXPECT_THAT(custom({5, 2.5}), HasSubstr("found 2.5"));
   EXPECT_THAT(custom({5, 5}), HasSubstr("expected a falling list, found 5 after 5"));
 }
 

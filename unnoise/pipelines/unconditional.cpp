@@ -77,10 +77,8 @@ Plan make_plan(const SampleRequest& request, const UNet2D& unet) {
   Plan plan{.num_images = choose_count(request), .batch = 0, .picture = choose_picture(request, options), .start = {}};
   plan.batch = std::min(request.batch.value_or(plan.num_images), plan.num_images);
   check_labels(request, unet, plan.num_images);
-  plan.start = {.steps = request.steps,
-                .timesteps = request.timesteps,
-                .eta = request.eta,
-                .use_clipped_model_output = request.use_clipped_model_output};
+  plan.start = request.start;
+  plan.start.steps = request.steps;
   return plan;
 }
 
@@ -143,13 +141,13 @@ Tensor sample_batch(const Unconditional& pipe, const SampleRequest& request, con
 
   auto run = pipe.scheduler->start(plan.start);
   Tensor x = run.first({count, plan.picture[0], plan.picture[1], plan.picture[2]}, rng).to(weight.device());
-  const auto steps = static_cast<int64_t>(run.steps().size());
   int64_t taken = 0;
   for (const Step& step : run.steps()) {
     if (stop.stop_requested()) return {};
     const Tensor output = (*pipe.unet)(run.input(x, step).to(weight.scalar_type()), step.timestep, labels);
     auto [next, x0] = run.step(x, output.to(at::kFloat), step, rng);
     x = next;
+    const auto steps = static_cast<int64_t>(run.steps().size());  // an adaptive method's list grows
     meter.step(steps);
     if (request.on_step) request.on_step({first, ++taken, steps, x, x0});
   }

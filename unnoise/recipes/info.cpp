@@ -67,7 +67,7 @@ std::string text_report(const Subject& subject, const ModelSummary& summary, Sam
                      human_count((summary.multiply_adds + 500'000) / 1'000'000), size.width, size.height);
   if (subject.scheduler)
     out += fmt::format("scheduler      {}, {} steps, predicts {}\n", subject.scheduler->class_name(),
-                       subject.scheduler->noise.num_train_timesteps(), enum_name(subject.scheduler->prediction_type));
+                       subject.scheduler->num_train_timesteps(), enum_name(subject.scheduler->prediction_type));
   if (!subject.license.empty()) out += fmt::format("licence        {}\n", subject.license);
   return out;
 }

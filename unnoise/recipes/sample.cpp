@@ -1,6 +1,7 @@
 #include "unnoise/recipes/sample.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -12,6 +13,7 @@
 #include "unnoise/io/safetensors.h"
 #include "unnoise/pipelines/unconditional.h"
 #include "unnoise/recipes/machine.h"
+#include "unnoise/schedulers/samplers.h"
 
 namespace unnoise {
 namespace {
@@ -28,23 +30,52 @@ void check_options(const SampleOptions& o) {
   at_least("--seed", 0, o.seed);
   for (const int64_t seed : o.seeds) at_least("--seeds", 0, seed);
   if (o.num_inference_steps) at_least("--num-inference-steps", 1, *o.num_inference_steps);
+  if (o.num_inference_steps && (o.timesteps || o.sigmas))
+    throw usage_error("--num-inference-steps and --timesteps or --sigmas: give one of them",
+                      "A list of your own says how many steps there are.");
 }
 
 int64_t choose_steps(const SampleOptions& o, const Scheduler& scheduler) {
-  if (!o.timesteps.empty()) return static_cast<int64_t>(o.timesteps.size());
   if (o.num_inference_steps) return *o.num_inference_steps;
-  const int64_t usual = scheduler.class_name() == "DDPMScheduler" ? 1000 : 50;
-  return std::min(usual, scheduler.noise.num_train_timesteps());
+  return std::min(find_sampler(scheduler.class_name()).info->usual_steps, scheduler.num_train_timesteps());
+}
+
+/// "solver_order=3" as ("solver_order", 3); what is no JSON is text.
+std::pair<std::string, Json> key_and_value(const std::string& text) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0)
+    throw usage_error(fmt::format("--scheduler-options: expected KEY=VALUE, found \"{}\"", text));
+  const std::string value = text.substr(equals + 1);
+  const Json json = Json::parse(value, nullptr, false);
+  return {text.substr(0, equals), json.is_discarded() ? Json(value) : json};
+}
+
+void check_key(const Scheduler& scheduler, const std::string& key) {
+  std::vector<std::string> known;
+  for (const auto& [name, value] : scheduler.config().items())
+    if (!name.starts_with('_')) known.push_back(name);
+  if (std::find(known.begin(), known.end(), key) != known.end()) return;
+  const std::string near = nearest_name(key, known);
+  throw usage_error(fmt::format("--scheduler-options: {} has no \"{}\"", scheduler.class_name(), key),
+                    near.empty() ? fmt::format("It has {}.", fmt::join(known, ", "))
+                                 : fmt::format("Did you mean \"{}\"?", near));
 }
 
 /// The saved scheduler, or the asked-for one with the asked-for settings.
 std::shared_ptr<const Scheduler> choose_scheduler(const SampleOptions& o, const Unconditional& pipeline) {
   auto scheduler = pipeline.scheduler;
   if (o.scheduler != "as-saved") scheduler = make_scheduler(o.scheduler, *scheduler);
-  if (!o.clip_sample && !o.timestep_spacing) return scheduler;
-  Json config = scheduler->config();
-  if (o.clip_sample) config["clip_sample"] = *o.clip_sample;
-  if (o.timestep_spacing) config["timestep_spacing"] = *o.timestep_spacing;
+  Json changes = Json::object();
+  if (o.clip_sample) changes["clip_sample"] = *o.clip_sample;
+  if (o.timestep_spacing) changes["timestep_spacing"] = *o.timestep_spacing;
+  for (const auto& one : o.scheduler_options) {
+    const auto [key, value] = key_and_value(one);
+    check_key(*scheduler, key);
+    changes[key] = value;
+  }
+  if (changes.empty()) return scheduler;
+  Json config = scheduler->given_config();
+  config.update(changes);
   return make_scheduler(scheduler->class_name(), config);
 }
 
@@ -66,10 +97,12 @@ class Animation {
 Json settings(const SampleOptions& o, int64_t steps, int64_t num_images, const Scheduler& scheduler) {
   Json json{{"model", o.model},
             {"scheduler", scheduler.class_name()},
-            {"num_inference_steps", steps},
             {"num_images", num_images}};
-  if (o.eta != 0) json["eta"] = o.eta;
-  if (!o.timesteps.empty()) json["timesteps"] = o.timesteps;
+  if (!o.timesteps && !o.sigmas) json["num_inference_steps"] = steps;
+  const Json given = to_json<StartOptions>(o), defaults = to_json(StartOptions{});
+  for (const auto& [key, value] : given.items())
+    if (value != defaults[key]) json[key] = value;
+  if (!o.scheduler_options.empty()) json["scheduler_options"] = o.scheduler_options;
   if (!o.class_labels.empty()) json["class_labels"] = o.class_labels;
   if (!o.seeds.empty()) {
     json["seeds"] = o.seeds;
@@ -157,14 +190,11 @@ SampleResult sample(const SampleOptions& options, const Observer& observer, std:
                         .steps = choose_steps(options, *pipeline.scheduler),
                         .seed = static_cast<uint64_t>(options.seed),
                         .seeds = {options.seeds.begin(), options.seeds.end()},
-                        .eta = options.eta,
-                        .use_clipped_model_output = options.use_clipped_model_output,
-                        .timesteps = {},
+                        .start = options,
                         .height = options.height,
                         .width = options.width,
                         .class_labels = options.class_labels,
                         .on_step = {}};
-  if (!options.timesteps.empty()) request.timesteps = options.timesteps;
   if (!options.num_images && options.seeds.empty()) request.num_images = 1;
   request.on_step = [&](const SampleStep& at) {
     ++result.model_calls;

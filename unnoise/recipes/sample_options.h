@@ -7,21 +7,21 @@
 #include <vector>
 
 #include "unnoise/core/fields.h"
+#include "unnoise/schedulers/start_options.h"
 
 namespace unnoise {
 
-struct SampleOptions {
+/// The base holds what steers single samplers (eta, s_churn ...), timesteps and sigmas.
+struct SampleOptions : StartOptions {
   std::string model;
   std::optional<std::string> variant;
   std::optional<int64_t> num_images;
   int64_t batch_size = 16;
   std::optional<int64_t> num_inference_steps;
   std::string scheduler = "as-saved";
-  double eta = 0.0;
   std::optional<bool> clip_sample;
   std::optional<std::string> timestep_spacing;
-  std::vector<int64_t> timesteps;
-  bool use_clipped_model_output = false;
+  std::vector<std::string> scheduler_options;
   std::vector<int64_t> class_labels;
   int64_t seed = 0;
   std::vector<int64_t> seeds;
@@ -37,7 +37,7 @@ struct SampleOptions {
 
   static constexpr auto fields() {
     using O = SampleOptions;
-    return std::tuple{
+    const auto what = std::tuple{
         section("What to draw"),
         field("model", &O::model,
               "model folder: one that unnoise train wrote, or any diffusers pipeline with a UNet2DModel"),
@@ -48,17 +48,21 @@ struct SampleOptions {
         field("width", &O::width, "pixels; default: the model's size"),
         field("class_labels", &O::class_labels, "class of each picture (one for all, or one a picture)"),
         section("How"),
-        field("num_inference_steps", &O::num_inference_steps, "denoising steps; default: 1000 for ddpm, 50 for ddim"),
-        field("scheduler", &O::scheduler, "as-saved, ddpm or ddim"),
-        field("eta", &O::eta, "ddim: 0 = deterministic, 1 = as much noise as ddpm"),
+        field("num_inference_steps", &O::num_inference_steps,
+              "denoising steps; default: 1000 for ddpm, 50 for most others (unnoise samplers says)"),
+        field("scheduler", &O::scheduler,
+              "as-saved, or a sampler by name (\"dpm_multistep\", \"DPM++ 2M Karras\"): unnoise samplers lists them"),
+        field("scheduler_options", &O::scheduler_options,
+              "keys of its scheduler_config.json: solver_order=3,use_karras_sigmas=true"),
         field("clip_sample", &O::clip_sample,
               "clip predicted pictures to [-1,1] at each step (true or false); default: as saved"),
         field("timestep_spacing", &O::timestep_spacing, "leading, linspace or trailing; default: as saved"),
-        field("timesteps", &O::timesteps, "your own descending list instead of --num-inference-steps (ddpm)"),
-        field("use_clipped_model_output", &O::use_clipped_model_output,
-              "ddim: recompute the noise from the clipped picture"),
+        field("timesteps", &O::timesteps, "your own falling list instead of --num-inference-steps"),
+        field("sigmas", &O::sigmas, "your own noise levels instead, falling, the last (often 0) included"),
         field("seed", &O::seed, "one random stream for all pictures, as a torch.Generator in diffusers"),
         field("seeds", &O::seeds, "a stream a picture: 1,2,3; a picture then does not depend on its batch"),
+    };
+    const auto where = std::tuple{
         section("Where to"),
         field("output", &O::output,
               "folder for a PNG a picture; default: samples, or none when only other outputs are asked for"),
@@ -71,6 +75,7 @@ struct SampleOptions {
         field("device", &O::device, "auto, cpu or cuda"),
         field("threads", &O::threads, "processor threads; 0 = all physical cores"),
     };
+    return std::tuple_cat(what, std::tuple{section("For single samplers")}, O::method_fields(), where);
   }
 };
 

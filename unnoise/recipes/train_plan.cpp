@@ -152,7 +152,7 @@ void choose_schedule(const TrainOptions& o, TrainPlan& plan) {
   plan.objective.loss = word<LossType>("--loss", o.loss);
   plan.objective.snr_gamma = o.snr_gamma;
 
-  const int64_t T = plan.scheduler->noise.num_train_timesteps();
+  const int64_t T = plan.scheduler->num_train_timesteps();
   if (o.ddpm_num_inference_steps > T)
     throw usage_error(
         fmt::format("--ddpm-num-inference-steps {}: there are only {} training steps", o.ddpm_num_inference_steps, T),

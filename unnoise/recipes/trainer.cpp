@@ -149,7 +149,7 @@ Trainer::Update Trainer::update() {
   result.learning_rate = options_.learning_rate * plan_.lr_schedule->multiplier(global_step_);
   optimizer_->set_learning_rate(result.learning_rate);
   const TrainParts parts{.network = std::cref(*unet_),
-                         .noise = plan_.scheduler->noise,
+                         .noise = plan_.scheduler->noise(),
                          .objective = plan_.objective,
                          .optimizer = *optimizer_,
                          .ema = ema_.get(),

@@ -32,7 +32,7 @@ class DdimSolver final : public DiscreteSolver {
       : DiscreteSolver(config, std::move(noise), std::move(timesteps)),
         final_abar_(config.set_alpha_to_one ? 1.0f : noise_.alpha_bar(0)),
         stride_(stride),
-        eta_(static_cast<float>(options.eta)),
+        eta_(static_cast<float>(options.eta.value_or(0))),
         use_clipped_model_output_(options.use_clipped_model_output) {}
 
   StepResult step(const Tensor& x, const Tensor& model_output, const Step& step, Rng& rng) override {
@@ -66,20 +66,25 @@ class DdimScheduler final : public Scheduler {
   DdimScheduler(const DdimConfig& config, const Json& json)
       : Scheduler(NoiseSchedule(config), config.prediction_type, kClassName, json, to_json(config)), config_(config) {}
 
-  Run start(const StartOptions& options) const override {
-    if (!(options.eta >= 0 && options.eta <= 1))
-      throw usage_error(fmt::format("eta: expected 0 to 1, found {}", options.eta),
+  std::vector<std::string_view> run_options() const override {
+    return {"eta", "use_clipped_model_output", "timesteps"};
+  }
+
+ private:
+  Run make_run(const StartOptions& options) const override {
+    const double eta = options.eta.value_or(0);
+    if (!(eta >= 0 && eta <= 1))
+      throw usage_error(fmt::format("eta: expected 0 to 1, found {}", eta),
                         "0 is deterministic, 1 is as noisy as DDPM.");
-    const int64_t train = noise.num_train_timesteps();
+    const int64_t train = num_train_timesteps();
     auto timesteps = choose_timesteps(options, config_, train);
     auto tensors = timestep_tensors(timesteps);
     // diffusers steps by T/N even where the spacing is another one; the pictures of a seed depend on it.
     const int64_t stride = options.timesteps ? 0 : train / options.steps;
     return Run(std::move(tensors), options.begin, 1.0,
-               std::make_unique<DdimSolver>(config_, noise, std::move(timesteps), stride, options));
+               std::make_unique<DdimSolver>(config_, noise(), std::move(timesteps), stride, options));
   }
 
- private:
   const DdimConfig config_;
 };
 

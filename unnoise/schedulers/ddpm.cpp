@@ -108,18 +108,16 @@ class DdpmScheduler final : public Scheduler {
   DdpmScheduler(const DdpmConfig& config, const Json& json)
       : Scheduler(NoiseSchedule(config), config.prediction_type, kClassName, json, to_json(config)), config_(config) {}
 
-  Run start(const StartOptions& options) const override {
-    if (options.eta != 0 || options.use_clipped_model_output)
-      throw usage_error(
-          fmt::format("eta and use_clipped_model_output belong to DDIM; {} always adds its own noise", kClassName),
-          "Leave them out, or choose the scheduler \"ddim\".");
-    auto timesteps = choose_timesteps(options, config_, noise.num_train_timesteps());
-    auto tensors = timestep_tensors(timesteps);
-    return Run(std::move(tensors), options.begin, 1.0,
-               std::make_unique<DdpmSolver>(config_, noise, std::move(timesteps)));
-  }
+  std::vector<std::string_view> run_options() const override { return {"timesteps"}; }
 
  private:
+  Run make_run(const StartOptions& options) const override {
+    auto timesteps = choose_timesteps(options, config_, num_train_timesteps());
+    auto tensors = timestep_tensors(timesteps);
+    return Run(std::move(tensors), options.begin, 1.0,
+               std::make_unique<DdpmSolver>(config_, noise(), std::move(timesteps)));
+  }
+
   const DdpmConfig config_;
 };
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,24 +19,51 @@
 #include "unnoise/nn/rng.h"
 #include "unnoise/nn/tensor.h"
 #include "unnoise/schedulers/noise_schedule.h"
+#include "unnoise/schedulers/start_options.h"
 
 namespace unnoise {
 
 class Solver;
 
-/// What one run is to do. A member that the scheduler's method has no use for must keep its default (Error::usage).
-struct StartOptions {
-  int64_t steps = 50;                             ///< sampling steps, 1 to num_train_timesteps
-  std::optional<std::vector<int64_t>> timesteps;  ///< these training timesteps, falling, instead of `steps` spaced ones
-  int64_t begin = 0;                      ///< index of the first step to run: skips the noisiest, for image-to-image
-  double eta = 0;                         ///< DDIM: 0 deterministic to 1 as noisy as DDPM
-  bool use_clipped_model_output = false;  ///< DDIM: derive eps again from the clipped x0 (GLIDE)
+/// RePaint's picture whose missing part is to be drawn.
+struct KnownPixels {
+  Tensor image;  ///< [1 or B,C,H,W] in [-1,1]
+  Tensor mask;   ///< of the same shape, or with one channel: 1 = known, 0 = to be drawn
 };
 
 /// One call of the network. A solver that calls it twice for a stretch of the path has two of these.
 struct Step {
   int64_t index;    ///< position in the whole grid; begins at StartOptions::begin
-  Tensor timestep;  ///< what the network is told: 0-dim, int64 or float32, on the CPU
+  Tensor timestep;  ///< what the network is told: 0-dim, int64, float32 or float64, on the CPU
+};
+
+/// The steps of a run, to be taken in order. An adaptive method knows its next step only when the one before was
+/// taken: a loop over them sees it, size() is what is known so far.
+class Steps {
+ public:
+  struct End {};
+  class Iterator {
+   public:
+    Iterator(const Steps* steps, size_t i) : steps_(steps), i_(i) {}
+    const Step& operator*() const { return (*steps_)[i_]; }
+    Iterator& operator++() { return ++i_, *this; }
+    bool operator==(End) const { return i_ >= steps_->size(); }
+
+   private:
+    const Steps* steps_;
+    size_t i_;
+  };
+
+  Iterator begin() const { return {this, 0}; }
+  End end() const { return {}; }
+  size_t size() const { return steps_.size(); }
+  const Step& operator[](size_t i) const { return steps_[i]; }
+  const Step& front() const { return steps_.front(); }
+  const Step& back() const { return steps_.back(); }
+
+ private:
+  friend class Run;
+  std::deque<Step> steps_;  // references stay valid while it grows
 };
 
 struct StepResult {
@@ -53,10 +81,14 @@ class Run {
   Run(Run&&) noexcept;
   Run& operator=(Run&&) noexcept;
 
-  const std::vector<Step>& steps() const { return steps_; }
+  const Steps& steps() const { return steps_; }
+  /// The method finds its next steps while it runs.
+  bool is_adaptive() const;
+  /// sigma / alpha at each step of the whole grid and, last, where it leads; empty where a method has none.
+  std::vector<double> sigmas() const;
 
   /// Noise to start from, float32 on the CPU. The first draw of a run.
-  Tensor first(const Shape& shape, Rng& rng) const;
+  Tensor first(const Shape& shape, Rng& rng);
   /// Image-to-image: x0 with `noise`, both [B,C,H,W], at the level of the first step.
   Tensor noised(const Tensor& x0, const Tensor& noise) const;
 
@@ -71,7 +103,7 @@ class Run {
   Tensor x0(const Tensor& x, const Tensor& model_output, const Step& step) const;
 
  private:
-  std::vector<Step> steps_;
+  Steps steps_;
   double init_noise_sigma_;
   std::unique_ptr<Solver> solver_;
   size_t taken_ = 0;
@@ -83,10 +115,15 @@ class Scheduler {
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
 
-  /// The forward process that the network was trained on.
-  const NoiseSchedule noise;
   /// What the network predicts.
   const PredictionType prediction_type;
+
+  /// The forward process that the network was trained on. Error::usage where the class has no table of betas (EDM, flow
+  /// matching, consistency models).
+  const NoiseSchedule& noise() const;
+  bool has_noise() const { return noise_.has_value(); }
+  /// Timesteps that the network was trained with.
+  int64_t num_train_timesteps() const { return num_train_timesteps_; }
 
   /// As in diffusers: "DDIMScheduler".
   const std::string& class_name() const { return class_name_; }
@@ -95,14 +132,24 @@ class Scheduler {
   /// config() less the keys that were nobody's choice but defaults of this class; what another class may take over.
   const Json& given_config() const { return given_; }
 
-  /// Throws Error::usage when the options cannot be met (more steps than training timesteps, ...).
-  virtual Run start(const StartOptions& options) const = 0;
+  /// Throws Error::usage when the options cannot be met (more steps than training timesteps, ...) and when one is set
+  /// that the method has no use for.
+  Run start(const StartOptions& options) const;
+  /// The fields of StartOptions that the method has a use for, besides `steps` and `begin`.
+  virtual std::vector<std::string_view> run_options() const = 0;
 
  protected:
+  virtual Run make_run(const StartOptions& options) const = 0;
+
   /// `given`: the JSON that the scheduler was made from; `known`: every key of the class with its value.
   Scheduler(NoiseSchedule noise, PredictionType prediction_type, std::string class_name, Json given, Json known);
+  /// A class without a table of betas.
+  Scheduler(int64_t num_train_timesteps, PredictionType prediction_type, std::string class_name, Json given,
+            Json known);
 
  private:
+  std::optional<NoiseSchedule> noise_;
+  int64_t num_train_timesteps_;
   std::string class_name_;
   Json given_;
   Json known_;

@@ -32,14 +32,28 @@ void check_prediction_type(std::string_view class_name, PredictionType type,
 std::vector<int64_t> choose_timesteps(const StartOptions& options, const GridOptions& grid,
                                       int64_t num_train_timesteps) {
   if (!options.timesteps) return spaced_timesteps(grid, options.steps, num_train_timesteps);
-  check_timesteps(*options.timesteps, num_train_timesteps);
-  return *options.timesteps;
+  return whole_timesteps(*options.timesteps, num_train_timesteps);
 }
 
-std::vector<Tensor> timestep_tensors(const std::vector<int64_t>& timesteps) {
+namespace {
+
+template <class T>
+std::vector<Tensor> scalar_tensors(const std::vector<T>& values, at::ScalarType type) {
   std::vector<Tensor> out;
-  for (const int64_t t : timesteps) out.push_back(at::scalar_tensor(t, at::kLong));
+  for (const T value : values) out.push_back(at::scalar_tensor(value, type));
   return out;
+}
+
+}  // namespace
+
+std::vector<Tensor> timestep_tensors(const std::vector<int64_t>& timesteps) {
+  return scalar_tensors(timesteps, at::kLong);
+}
+std::vector<Tensor> timestep_tensors(const std::vector<float>& timesteps) {
+  return scalar_tensors(timesteps, at::kFloat);
+}
+std::vector<Tensor> timestep_tensors(const std::vector<double>& timesteps) {
+  return scalar_tensors(timesteps, at::kDouble);
 }
 
 SplitOutput split_output(const Tensor& x, const Tensor& model_output) {

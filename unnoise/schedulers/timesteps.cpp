@@ -60,15 +60,18 @@ std::vector<int64_t> spaced_timesteps(const GridOptions& grid, int64_t steps, in
   throw usage_error("timestep_spacing: unknown value");
 }
 
-void check_timesteps(const std::vector<int64_t>& timesteps, int64_t num_train_timesteps) {
+std::vector<int64_t> whole_timesteps(const std::vector<double>& timesteps, int64_t num_train_timesteps) {
   if (timesteps.empty()) throw usage_error("custom timesteps: the list is empty");
-  if (timesteps.front() >= num_train_timesteps || timesteps.back() < 0)
-    throw usage_error(fmt::format("custom timesteps: expected values from {} down to 0, found {} to {}",
-                                  num_train_timesteps - 1, timesteps.front(), timesteps.back()));
-  for (size_t i = 1; i < timesteps.size(); ++i)
-    if (timesteps[i] >= timesteps[i - 1])
-      throw usage_error(
-          fmt::format("custom timesteps: expected a falling list, found {} after {}", timesteps[i], timesteps[i - 1]));
+  const auto last = static_cast<double>(num_train_timesteps - 1);
+  for (size_t i = 0; i < timesteps.size(); ++i) {
+    const double t = timesteps[i];
+    if (!(t >= 0 && t <= last) || t != std::floor(t))
+      throw usage_error(fmt::format("custom timesteps: expected whole numbers from {} down to 0, found {}", last, t));
+    if (i > 0 && t >= timesteps[i - 1])
+      throw usage_error(fmt::format("custom timesteps: expected a falling list, found {} after {}", t, timesteps[i - 1]),
+                        "Give them from the noisiest to the cleanest.");
+  }
+  return {timesteps.begin(), timesteps.end()};
 }
 
 }  // namespace unnoise

@@ -39,7 +39,7 @@ struct GridOptions {
 /// past T - 1 (leading, steps = T), it is as large as fits. Throws Error::usage when steps < 1 or steps > T.
 std::vector<int64_t> spaced_timesteps(const GridOptions& grid, int64_t steps, int64_t num_train_timesteps);
 
-/// Throws Error::usage unless the user's list is not empty, in [0, T) and strictly falling.
-void check_timesteps(const std::vector<int64_t>& timesteps, int64_t num_train_timesteps);
+/// The user's list as whole numbers. Throws Error::usage unless it is not empty, in [0, T) and strictly falling.
+std::vector<int64_t> whole_timesteps(const std::vector<double>& timesteps, int64_t num_train_timesteps);
 
 }  // namespace unnoise
