@@ -13,6 +13,7 @@
 #include "unnoise/core/error.h"
 #include "unnoise/core/version.h"
 #include "unnoise/io/model_folder.h"
+#include "unnoise/pipelines/eval_mode.h"
 
 namespace unnoise {
 namespace {
@@ -81,19 +82,6 @@ Plan make_plan(const SampleRequest& request, const UNet2D& unet) {
   plan.start.steps = request.steps;
   return plan;
 }
-
-/// Dropout off while it lives.
-class EvalScope {
- public:
-  explicit EvalScope(UNet2D& unet) : unet_(unet), was_training_(unet.is_training()) { unet_.eval(); }
-  ~EvalScope() { unet_.train(was_training_); }
-  EvalScope(const EvalScope&) = delete;
-  EvalScope& operator=(const EvalScope&) = delete;
-
- private:
-  UNet2D& unet_;
-  const bool was_training_;
-};
 
 /// Tells the observer how far the job is.
 class Meter {
@@ -221,7 +209,7 @@ void Unconditional::save(const fs::path& model_dir) const {
 Tensor Unconditional::sample(const SampleRequest& request, const Observer& observer, std::stop_token stop) const {
   const Plan plan = make_plan(request, *unet);
   const c10::NoGradGuard no_grad;
-  const EvalScope eval(*unet);
+  const EvalMode eval(*unet);
   Meter meter(observer, (plan.num_images + plan.batch - 1) / plan.batch, plan.num_images);
   Rng shared(request.seed);
   std::vector<Tensor> batches;

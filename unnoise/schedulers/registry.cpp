@@ -12,7 +12,18 @@ namespace unnoise {
 
 using SchedulerFactory = std::shared_ptr<const Scheduler>(const Json& config);
 // The table of abar at whole timesteps
-SchedulerFactory make_ddpm, make_ddim;
+SchedulerFactory make_ddpm, make_ddim, make_ddim_inverse, make_pndm, make_lcm, make_tcd;
+// Consistency models, SDEs
+SchedulerFactory make_cm_stochastic;
+// Flow matching
+SchedulerFactory make_flow_euler, make_flow_heun, make_flow_lcm;
+// k-diffusion: steps in sigma
+SchedulerFactory make_euler, make_euler_ancestral, make_heun, make_lms, make_kdpm2, make_kdpm2_ancestral,
+    make_dpm_sde;
+// DPM-Solver and its kin
+SchedulerFactory make_dpm_multistep, make_dpm_singlestep, make_unipc, make_deis;
+// Beyond diffusers
+SchedulerFactory make_dopri5, make_dpm_adaptive;
 
 namespace {
 
@@ -30,11 +41,75 @@ const std::vector<Row>& rows() {
       {{"ddim", "DDIMScheduler", true, "Song et al. 2021, eq. 12", "1", false, "N", 50,
         "deterministic with few steps; what inversion and editing build on"},
        make_ddim},
+      {{"pndm", "PNDMScheduler", true, "Liu et al. 2022, algorithms 1 and 2", "4", false, "N+9, N+1 with skip_prk_steps",
+        50, "what Stable Diffusion 1 was saved with"},
+       make_pndm},
+      {{"lcm", "LCMScheduler", true, "Luo et al. 2023, algorithm 3", "-", true, "N", 4,
+        "for latent consistency models and LCM-LoRA: 1 to 8 steps"},
+       make_lcm},
+      {{"tcd", "TCDScheduler", true, "Zheng et al. 2024, algorithm 4", "-", true, "N", 4,
+        "for models from trajectory consistency distillation: few steps, more detail than lcm"},
+       make_tcd},
+      {{"ddim_inverse", "DDIMInverseScheduler", true, "Song et al. 2021, section 5.4", "1", false, "N", 50,
+        "from a picture to its noise, for editing: start from a picture"},
+       make_ddim_inverse},
       // k-diffusion: steps in sigma
+      {{"euler", "EulerDiscreteScheduler", true, "Karras et al. 2022, algorithm 2 without its correction", "1", false,
+        "N", 30, "simple and robust; what Stable Diffusion XL and Stable Video Diffusion ship with"},
+       make_euler},
+      {{"euler_ancestral", "EulerAncestralDiscreteScheduler", true, "Crowson 2022, k-diffusion; Ho et al. 2020 in sigma",
+        "-", true, "N", 30, "varied pictures in few steps; never settles as the steps grow"},
+       make_euler_ancestral},
+      {{"heun", "HeunDiscreteScheduler", true, "Karras et al. 2022, algorithm 1", "2", false, "2N-1", 25,
+        "closer to the exact path than Euler at the same number of calls"},
+       make_heun},
+      {{"lms", "LMSDiscreteScheduler", true, "Crowson 2022, k-diffusion; Adams and Bashforth's method in sigma", "1 to 4",
+        false, "N", 50, "high order at one call a step, for 30 steps and more"},
+       make_lms},
+      {{"kdpm2", "KDPM2DiscreteScheduler", true, "Crowson 2022, k-diffusion; after Lu et al. 2022, DPM-Solver-2", "2",
+        false, "2N-1", 25, "second order by midpoints in log sigma"},
+       make_kdpm2},
+      {{"kdpm2_ancestral", "KDPM2AncestralDiscreteScheduler", true,
+        "Crowson 2022, k-diffusion; after Lu et al. 2022, DPM-Solver-2", "-", true, "2N-1", 25,
+        "varied pictures with more detail than Euler ancestral, at twice the calls"},
+       make_kdpm2_ancestral},
+      {{"dpm_sde", "DPMSolverSDEScheduler", true, "Crowson 2022, k-diffusion; Lu et al. 2022, DPM-Solver++, section 5", "-",
+        true, "2N-1", 25, "stochastic with good detail from few steps"},
+       make_dpm_sde},
       // DPM-Solver and its kin: steps in lambda
+      {{"dpm_multistep", "DPMSolverMultistepScheduler", true, "Lu et al. 2022, DPM-Solver++, algorithm 2", "1 to 3",
+        false, "N", 20, "the first to try: good pictures from 15 to 25 steps, with guidance, in latents and pixels"},
+       make_dpm_multistep},
+      {{"unipc", "UniPCMultistepScheduler", true, "Zhao et al. 2023, algorithms 5 and 6", "1 to 4", false, "N", 15,
+        "the fewest steps: corrects each step with the call of the next; also for flow matching"},
+       make_unipc},
+      {{"deis", "DEISMultistepScheduler", true, "Zhang & Chen 2023, eq. 15", "1 to 3", false, "N", 20,
+        "smooth with 10 to 20 steps, for networks that predict eps"},
+       make_deis},
+      {{"dpm_singlestep", "DPMSolverSinglestepScheduler", true, "Lu et al. 2022, DPM-Solver++, algorithm 1", "1 to 3",
+        false, "N", 20, "like dpm_multistep without memory of earlier steps; steadier at strong guidance"},
+       make_dpm_singlestep},
       // EDM, consistency models, SDEs
+      {{"cm_stochastic", "CMStochasticIterativeScheduler", true, "Song et al. 2023, algorithm 1", "-", true, "N", 2,
+        "for consistency models: 1 or 2 steps"},
+       make_cm_stochastic},
       // Flow matching
+      {{"flow_euler", "FlowMatchEulerDiscreteScheduler", true, "Esser et al. 2024, section 2", "1", false, "N", 28,
+        "for flow matching models: Stable Diffusion 3, FLUX and their kin"},
+       make_flow_euler},
+      {{"flow_heun", "FlowMatchHeunDiscreteScheduler", true, "Karras et al. 2022, algorithm 2, on straight paths", "2",
+        false, "2N-1", 25, "flow matching with more accurate steps at twice the calls"},
+       make_flow_heun},
+      {{"flow_lcm", "FlowMatchLCMScheduler", true, "Luo et al. 2023, on straight paths", "-", true, "N", 4,
+        "for distilled flow matching models, also those that grow the picture on the way"},
+       make_flow_lcm},
       // Beyond diffusers
+      {{"dopri5", "DormandPrinceScheduler", false, "Dormand & Prince 1980; Song et al. 2021, section 4.3", "5", false,
+        "as the tolerance asks", 50, "the exact deterministic picture, to a tolerance instead of a number of steps"},
+       make_dopri5},
+      {{"dpm_adaptive", "DPMSolverAdaptiveScheduler", false, "Lu et al. 2022, DPM-Solver, appendix C", "3", false,
+        "as the tolerance asks", 50, "the same with fewer calls at loose tolerances"},
+       make_dpm_adaptive},
   };
   return all;
 }
@@ -67,7 +142,9 @@ FoundSampler find_sampler(std::string_view name) {
   for (const SamplerInfo& info : samplers())
     if (info.name == name || info.class_name == name) return {&info, Json::object()};
   for (const SamplerAlias& alias : sampler_aliases())
-    if (folded(alias.alias) == folded(name)) return {find_sampler(alias.name).info, Json::parse(alias.config)};
+    if (folded(alias.alias) == folded(name))
+      for (const SamplerInfo& info : samplers())
+        if (info.name == alias.name) return {&info, Json::parse(alias.config)};
 
   const bool is_class = name.ends_with("Scheduler");
   std::vector<std::string> known;

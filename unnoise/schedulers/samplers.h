@@ -20,6 +20,8 @@ struct SamplerInfo {
   std::string_view calls;       ///< calls of the network for N steps: "N", "2N-1"
   int64_t usual_steps;          ///< a good number to begin with
   std::string_view when;        ///< when to use it, one sentence
+  /// Not a way from noise to pictures for any model of its kind: inverts, edits, or needs a model distilled for it.
+  bool special = false;
 };
 
 /// Every scheduler, the most used first.

@@ -1,0 +1,37 @@
+// The subcommand "noise".
+#include "unnoise/recipes/noise.h"
+
+#include "apps/cli/arguments.h"
+#include "apps/cli/commands.h"
+#include "apps/cli/program.h"
+
+namespace unnoise::cli {
+namespace {
+
+int run(Arguments arguments) {
+  print(draw_noise_strip(parse_options_and_names<NoiseStripOptions>("noise", arguments)));
+  return kDone;
+}
+
+}  // namespace
+
+Command noise_command() {
+  return {
+      "noise",
+      "watch a picture drown in noise, as a model is trained to see it",
+      "--image FILE [NAMES...] [options]",
+      "Draws one picture at growing noise, a panel a timestep and a row a schedule, and says what each panel shows. "
+      "Without a name or a model the schedule is linear.",
+      {
+          {"A photograph at chosen timesteps:", "unnoise noise --image cat.jpg --timesteps 0,100,250,500,750,999"},
+          {"Two schedules, one above the other:", "unnoise noise --image cat.jpg linear squaredcos_cap_v2"},
+          {"What a trained model still sees in the noise:",
+           "unnoise noise --image cat.jpg --model my-model --predict --output seen.png"},
+      },
+      shown_options<NoiseStripOptions>(),
+      {},
+      run,
+  };
+}
+
+}  // namespace unnoise::cli
