@@ -104,7 +104,8 @@ std::vector<std::string> normalised(const std::vector<OptionRow>& rows, Argument
 
 bool takes_no_value(const OptionRow& row) { return row.is_switch || row.kind.empty(); }
 
-GivenFlags parse_flags(std::string_view command, const std::vector<OptionRow>& rows, Arguments arguments) {
+GivenFlags parse_flags(std::string_view command, const std::vector<OptionRow>& rows, Arguments arguments,
+                       PlainWords plain_words) {
   CLI::App app;
   app.set_help_flag();
   app.allow_extras();
@@ -123,12 +124,12 @@ GivenFlags parse_flags(std::string_view command, const std::vector<OptionRow>& r
     throw usage_error(e.what(), fmt::format("\"unnoise {} --help\" explains the flags.", command));
   }
   const auto extras = app.remaining();
-  if (!extras.empty()) {
-    const auto flag =
-        std::find_if(extras.begin(), extras.end(), [](const auto& word) { return word.starts_with("-"); });
-    throw unknown_word(command, flag != extras.end() ? *flag : extras.front(), known_flags(rows));
-  }
+  const auto flag = std::find_if(extras.begin(), extras.end(), [](const auto& word) { return word.starts_with("-"); });
+  if (flag != extras.end()) throw unknown_word(command, *flag, known_flags(rows));
+  if (!extras.empty() && plain_words == PlainWords::refused)
+    throw unknown_word(command, extras.front(), known_flags(rows));
   GivenFlags given;
+  given.words = extras;
   if (file->count() > 0) given.options_file = file->results().back();
   for (size_t i = 0; i < rows.size(); ++i)
     if (options[i]->count() > 0) given.values.emplace_back(i, options[i]->results().back());

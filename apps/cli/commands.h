@@ -9,5 +9,9 @@ namespace unnoise::cli {
 Command train_command();
 Command sample_command();
 Command info_command();
+Command schedule_command();
+Command noise_command();
+Command evaluate_command();
+Command samplers_command();
 
 }  // namespace unnoise::cli

@@ -1,4 +1,5 @@
-// Curves as an SVG picture: the loss of a run, readable in a browser and in a README.
+// Curves as an SVG picture, one plot or several on a sheet: the loss of a run, the noise of a schedule, readable in a
+// browser and in a README.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +18,8 @@ struct Curve {
   /// drawn light and the mean over them.
   double smoothing = 0;
   std::string color = {};  ///< CSS colour; "" = the next of a palette that colour-blind readers can tell apart
+  bool dashed = false;
+  bool dots = false;  ///< a dot at each point: for points that are few
 };
 
 struct LinePlot {
@@ -27,11 +30,33 @@ struct LinePlot {
   bool log_y = false;
   int64_t width = 800;
   int64_t height = 400;
+  bool legend = true;  ///< say which curve is which
+};
+
+struct LegendEntry {
+  std::string name;
+  std::string color;
+  bool dashed = false;
+};
+
+/// Plots in rows under one title, with one legend for them all; each panel keeps its size, those of a row should share
+/// their height.
+struct PlotSheet {
+  std::string title;
+  std::vector<LegendEntry> legend;
+  std::vector<LinePlot> panels;
+  int64_t columns = 2;
 };
 
 /// A whole SVG document. Its size does not grow with the number of points: many points in one pixel column become its
 /// extremes. Throws Error::usage when a curve's x and y differ in length.
 std::string to_svg(const LinePlot& plot);
+/// Error::usage when there is no panel or no column, too.
+std::string to_svg(const PlotSheet& sheet);
+
+/// Number `i` of the colours that curves without one get; after the last the first comes again.
+std::string plot_color(size_t i);
+inline constexpr size_t kPlotColors = 7;  ///< how many differ
 
 /// Exponential running mean of the finite values, corrected for its start: m_n = (Σ w^(n-i) (1-w) y_i) / (1 - w^n).
 /// NaN stays NaN and leaves the mean as it was.

@@ -1,7 +1,6 @@
 #include "unnoise/recipes/sample.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -12,7 +11,10 @@
 #include "unnoise/io/image_write.h"
 #include "unnoise/io/safetensors.h"
 #include "unnoise/pipelines/unconditional.h"
+#include "unnoise/recipes/frames.h"
 #include "unnoise/recipes/machine.h"
+#include "unnoise/recipes/output_file.h"
+#include "unnoise/recipes/scheduler_settings.h"
 #include "unnoise/schedulers/samplers.h"
 
 namespace unnoise {
@@ -40,27 +42,6 @@ int64_t choose_steps(const SampleOptions& o, const Scheduler& scheduler) {
   return std::min(find_sampler(scheduler.class_name()).info->usual_steps, scheduler.num_train_timesteps());
 }
 
-/// "solver_order=3" as ("solver_order", 3); what is no JSON is text.
-std::pair<std::string, Json> key_and_value(const std::string& text) {
-  const size_t equals = text.find('=');
-  if (equals == std::string::npos || equals == 0)
-    throw usage_error(fmt::format("--scheduler-options: expected KEY=VALUE, found \"{}\"", text));
-  const std::string value = text.substr(equals + 1);
-  const Json json = Json::parse(value, nullptr, false);
-  return {text.substr(0, equals), json.is_discarded() ? Json(value) : json};
-}
-
-void check_key(const Scheduler& scheduler, const std::string& key) {
-  std::vector<std::string> known;
-  for (const auto& [name, value] : scheduler.config().items())
-    if (!name.starts_with('_')) known.push_back(name);
-  if (std::find(known.begin(), known.end(), key) != known.end()) return;
-  const std::string near = nearest_name(key, known);
-  throw usage_error(fmt::format("--scheduler-options: {} has no \"{}\"", scheduler.class_name(), key),
-                    near.empty() ? fmt::format("It has {}.", fmt::join(known, ", "))
-                                 : fmt::format("Did you mean \"{}\"?", near));
-}
-
 /// The saved scheduler, or the asked-for one with the asked-for settings.
 std::shared_ptr<const Scheduler> choose_scheduler(const SampleOptions& o, const Unconditional& pipeline) {
   auto scheduler = pipeline.scheduler;
@@ -68,11 +49,7 @@ std::shared_ptr<const Scheduler> choose_scheduler(const SampleOptions& o, const 
   Json changes = Json::object();
   if (o.clip_sample) changes["clip_sample"] = *o.clip_sample;
   if (o.timestep_spacing) changes["timestep_spacing"] = *o.timestep_spacing;
-  for (const auto& one : o.scheduler_options) {
-    const auto [key, value] = key_and_value(one);
-    check_key(*scheduler, key);
-    changes[key] = value;
-  }
+  changes.update(scheduler_settings(*scheduler, o.scheduler_options));
   if (changes.empty()) return scheduler;
   Json config = scheduler->given_config();
   config.update(changes);
@@ -131,23 +108,19 @@ Json picture_settings(Json settings, const SampleOptions& o, size_t i) {
 
 std::optional<std::string> output_folder(const SampleOptions& o) {
   if (o.output) return o.output;
-  const bool other_outputs = o.grid || o.gif || o.apng || o.save_tensor;
+  const bool other_outputs = o.grid || o.gif || o.apng || o.frames || o.save_tensor;
   return other_outputs ? std::nullopt : std::optional<std::string>("samples");
 }
 
 /// Fails before the first step rather than after the last.
 void prepare_outputs(const SampleOptions& o) {
   if (const auto folder = output_folder(o)) make_folders(*folder);
-  for (const auto& file : {o.grid, o.gif, o.apng, o.save_tensor}) {
-    if (!file) continue;
-    const fs::path path = *file;
-    if (fs::is_directory(path)) throw usage_error(fmt::format("\"{}\" is a folder; give a file's name", *file));
-    if (path.has_parent_path()) make_folders(path.parent_path());
-  }
+  for (const auto& file : {o.grid, o.gif, o.apng, o.frames, o.save_tensor})
+    if (file) prepare_output_file(*file);
 }
 
-std::vector<std::string> write_outputs(const SampleOptions& o, const Tensor& samples, const std::vector<Image>& frames,
-                                       const Json& how) {
+std::vector<std::string> write_outputs(const SampleOptions& o, const Tensor& samples, const Animation& animation,
+                                       const Frames& frames, const Json& how) {
   std::vector<std::string> files;
   const auto images = to_images(samples);
   if (const auto folder = output_folder(o))
@@ -160,12 +133,18 @@ std::vector<std::string> write_outputs(const SampleOptions& o, const Tensor& sam
     files.push_back(*o.grid);
   }
   if (o.gif) {
-    write_gif(*o.gif, frames, kFrameMilliseconds, kLastFrameMilliseconds);
+    write_gif(*o.gif, animation.frames(), kFrameMilliseconds, kLastFrameMilliseconds);
     files.push_back(*o.gif);
   }
   if (o.apng) {
-    write_apng(*o.apng, frames, kFrameMilliseconds, kLastFrameMilliseconds);
+    write_apng(*o.apng, animation.frames(), kFrameMilliseconds, kLastFrameMilliseconds);
     files.push_back(*o.apng);
+  }
+  if (o.frames) {
+    Json with_steps = how;
+    with_steps["frames_after_steps"] = frames.steps();
+    write_png(*o.frames, frames.sheet(), provenance(with_steps));
+    files.push_back(*o.frames);
   }
   if (o.save_tensor) {
     save_safetensors(*o.save_tensor, {{"samples", samples}});
@@ -185,6 +164,7 @@ SampleResult sample(const SampleOptions& options, const Observer& observer, std:
 
   SampleResult result;
   Animation animation;
+  Frames frames;
   SampleRequest request{.num_images = options.num_images,
                         .batch = options.batch_size,
                         .steps = choose_steps(options, *pipeline.scheduler),
@@ -199,6 +179,7 @@ SampleResult sample(const SampleOptions& options, const Observer& observer, std:
   request.on_step = [&](const SampleStep& at) {
     ++result.model_calls;
     if (options.gif || options.apng) animation.add(at);
+    if (options.frames) frames.add(at);
   };
   prepare_outputs(options);
 
@@ -208,7 +189,7 @@ SampleResult sample(const SampleOptions& options, const Observer& observer, std:
   if (stop.stop_requested()) result.status = JobStatus::interrupted;
   if (!samples.defined()) return result;
 
-  result.files = write_outputs(options, samples, animation.frames(),
+  result.files = write_outputs(options, samples, animation, frames,
                                settings(options, request.steps, samples.size(0), *pipeline.scheduler));
   return result;
 }

@@ -31,6 +31,7 @@ struct SampleOptions : StartOptions {
   std::optional<std::string> grid;
   std::optional<std::string> gif;
   std::optional<std::string> apng;
+  std::optional<std::string> frames;
   std::optional<std::string> save_tensor;
   std::string device = "auto";
   int64_t threads = 0;
@@ -69,6 +70,9 @@ struct SampleOptions : StartOptions {
         field("grid", &O::grid, "all pictures in one PNG"),
         field("gif", &O::gif, "the pictures emerging, as an animated GIF"),
         field("apng", &O::apng, "the same as an animated PNG (true colours)"),
+        field("frames", &O::frames,
+              "the way from noise as one PNG: 10 steps from left to right, above x after the step, below the x0 that "
+              "the network sees in it; up to 4 pictures"),
         field("save_tensor", &O::save_tensor,
               "final samples as safetensors: key \"samples\", [N,C,H,W] float32, before conversion to pixels"),
         section("Machine"),
