@@ -78,6 +78,7 @@ class DdimScheduler final : public Scheduler {
                         "0 is deterministic, 1 is as noisy as DDPM.");
     const int64_t train = num_train_timesteps();
     auto timesteps = choose_timesteps(options, config_, train);
+    refuse_pure_noise(config_, noise(), timesteps, options.begin);
     auto tensors = timestep_tensors(timesteps);
     // diffusers steps by T/N even where the spacing is another one; the pictures of a seed depend on it.
     const int64_t stride = options.timesteps ? 0 : train / options.steps;

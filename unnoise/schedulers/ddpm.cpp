@@ -113,6 +113,7 @@ class DdpmScheduler final : public Scheduler {
  private:
   Run make_run(const StartOptions& options) const override {
     auto timesteps = choose_timesteps(options, config_, num_train_timesteps());
+    refuse_pure_noise(config_, noise(), timesteps, options.begin);
     auto tensors = timestep_tensors(timesteps);
     return Run(std::move(tensors), options.begin, 1.0,
                std::make_unique<DdpmSolver>(config_, noise(), std::move(timesteps)));

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "unnoise/core/error.h"
+#include "unnoise/schedulers/scalar_math.h"
 
 namespace unnoise {
 
@@ -12,18 +15,23 @@ void check_config(std::string_view class_name, const DiscreteConfig& config) {
   check_limits(config, config);
 }
 
-DiscreteSolver::DiscreteSolver(const DiscreteConfig& config, NoiseSchedule noise, std::vector<int64_t> timesteps)
-    : config_(config), noise_(std::move(noise)), timesteps_(std::move(timesteps)) {
+NoiseLevel level_of(float abar) { return {torch_sqrt(abar), torch_sqrt(1 - abar)}; }
+
+void refuse_pure_noise(const DiscreteConfig& config, const NoiseSchedule& noise, const std::vector<int64_t>& timesteps,
+                       int64_t begin) {
   const bool unlimited = !config.clip_sample && !config.thresholding;
   if (config.prediction_type != PredictionType::epsilon || !unlimited) return;
-  for (const int64_t t : timesteps_)
-    if (noise_.alpha_bar(t) == 0)
+  for (auto i = static_cast<size_t>(std::max<int64_t>(begin, 0)); i < timesteps.size(); ++i)
+    if (noise.alpha_bar(timesteps[i]) == 0)
       throw usage_error(
           fmt::format("timestep {} is pure noise (rescale_betas_zero_snr), and a network that predicts eps cannot "
                       "tell the picture from it",
-                      t),
+                      timesteps[i]),
           "Use a v_prediction model, the \"leading\" spacing with fewer steps, or clip_sample.");
 }
+
+DiscreteSolver::DiscreteSolver(const DiscreteConfig& config, NoiseSchedule noise, std::vector<int64_t> timesteps)
+    : config_(config), noise_(std::move(noise)), timesteps_(std::move(timesteps)) {}
 
 int64_t DiscreteSolver::next_t(const Step& step) const {
   const auto next = static_cast<size_t>(step.index) + 1;

@@ -6,25 +6,33 @@
 
 namespace unnoise {
 
-/// Config keys that DDPM and DDIM share, in diffusers' names and with its defaults.
+/// Config keys of the whole family, in diffusers' names and with DDPM's defaults. A class that lacks some of them lists
+/// the others in its own fields().
 struct DiscreteConfig : NoiseOptions, GridOptions, ClipOptions, ThresholdOptions {
   PredictionType prediction_type = PredictionType::epsilon;
 
+  static constexpr auto prediction_field() {
+    return std::tuple{field("prediction_type", &DiscreteConfig::prediction_type, "what the network predicts")};
+  }
   static constexpr auto fields() {
-    return std::tuple_cat(
-        NoiseOptions::fields(), GridOptions::fields(),
-        std::tuple{field("prediction_type", &DiscreteConfig::prediction_type, "what the network predicts")},
-        ClipOptions::fields(), ThresholdOptions::fields());
+    return std::tuple_cat(NoiseOptions::fields(), GridOptions::fields(), prediction_field(), ClipOptions::fields(),
+                          ThresholdOptions::fields());
   }
 };
 
 /// Throws Error::usage that names the key whose value cannot be.
 void check_config(std::string_view class_name, const DiscreteConfig& config);
 
+/// Throws Error::usage when the grid holds, at `begin` or later, a timestep of pure noise (abar = 0) whose x0 an eps
+/// network cannot tell and nothing limits.
+void refuse_pure_noise(const DiscreteConfig& config, const NoiseSchedule& noise, const std::vector<int64_t>& timesteps,
+                       int64_t begin);
+
+/// x_t = sqrt(abar) x0 + sqrt(1 - abar) eps, for an abar that need not be in the table.
+NoiseLevel level_of(float abar);
+
 class DiscreteSolver : public Solver {
  public:
-  /// Throws Error::usage when the grid holds a timestep of pure noise (abar = 0) whose x0 an eps network cannot tell
-  /// and nothing limits.
   DiscreteSolver(const DiscreteConfig& config, NoiseSchedule noise, std::vector<int64_t> timesteps);
 
   Tensor x0(const Tensor& x, const Tensor& model_output, const Step& step) const override;

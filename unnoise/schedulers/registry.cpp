@@ -12,9 +12,10 @@ namespace unnoise {
 
 using SchedulerFactory = std::shared_ptr<const Scheduler>(const Json& config);
 // The table of abar at whole timesteps
-SchedulerFactory make_ddpm, make_ddim, make_ddim_inverse, make_pndm, make_lcm, make_tcd;
+SchedulerFactory make_ddpm, make_ddim, make_ddim_inverse, make_pndm, make_lcm, make_tcd,
+    make_repaint, make_unclip;
 // Consistency models, SDEs
-SchedulerFactory make_cm_stochastic;
+SchedulerFactory make_cm_stochastic, make_score_sde_ve, make_score_sde_vp, make_ipndm, make_scm, make_wuerstchen;
 // Flow matching
 SchedulerFactory make_flow_euler, make_flow_heun, make_flow_lcm;
 // k-diffusion: steps in sigma
@@ -53,6 +54,12 @@ const std::vector<Row>& rows() {
       {{"ddim_inverse", "DDIMInverseScheduler", true, "Song et al. 2021, section 5.4", "1", false, "N", 50,
         "from a picture to its noise, for editing: start from a picture"},
        make_ddim_inverse},
+      {{"repaint", "RePaintScheduler", true, "Lugmayr et al. 2022, algorithm 1", "-", true,
+        "about N jump_n_sample", 250, "draws the missing part of a picture with an unconditional model"},
+       make_repaint},
+      {{"unclip", "UnCLIPScheduler", true, "Ho et al. 2020, algorithm 2; Ramesh et al. 2022", "-", true, "N", 25,
+        "what unCLIP models (Karlo, Kandinsky) were saved with"},
+       make_unclip},
       // k-diffusion: steps in sigma
       {{"euler", "EulerDiscreteScheduler", true, "Karras et al. 2022, algorithm 2 without its correction", "1", false,
         "N", 30, "simple and robust; what Stable Diffusion XL and Stable Video Diffusion ship with"},
@@ -93,6 +100,21 @@ const std::vector<Row>& rows() {
       {{"cm_stochastic", "CMStochasticIterativeScheduler", true, "Song et al. 2023, algorithm 1", "-", true, "N", 2,
         "for consistency models: 1 or 2 steps"},
        make_cm_stochastic},
+      {{"scm", "SCMScheduler", true, "Lu & Song 2025; Chen et al. 2025, SANA-Sprint", "-", true, "N", 2,
+        "for continuous-time consistency models: 1 to 4 steps"},
+       make_scm},
+      {{"score_sde_ve", "ScoreSdeVeScheduler", true, "Song et al. 2021, algorithm 2", "-", true,
+        "N (correct_steps + 1)", 2000, "for NCSN++ models of the variance exploding SDE"},
+       make_score_sde_ve},
+      {{"score_sde_vp", "ScoreSdeVpScheduler", true, "Song et al. 2021, appendix G", "-", true, "N", 1000,
+        "for old models of the variance preserving SDE"},
+       make_score_sde_vp},
+      {{"ipndm", "IPNDMScheduler", true, "Liu et al. 2022; Crowson 2022", "4", false, "N", 50,
+        "for models with continuous timesteps that predict v"},
+       make_ipndm},
+      {{"wuerstchen", "DDPMWuerstchenScheduler", true, "Pernias et al. 2023; Ho et al. 2020, algorithm 2", "-", true, "N",
+        20, "what Wuerstchen and Stable Cascade were saved with"},
+       make_wuerstchen},
       // Flow matching
       {{"flow_euler", "FlowMatchEulerDiscreteScheduler", true, "Esser et al. 2024, section 2", "1", false, "N", 28,
         "for flow matching models: Stable Diffusion 3, FLUX and their kin"},
@@ -105,10 +127,10 @@ const std::vector<Row>& rows() {
        make_flow_lcm},
       // Beyond diffusers
       {{"dopri5", "DormandPrinceScheduler", false, "Dormand & Prince 1980; Song et al. 2021, section 4.3", "5", false,
-        "as the tolerance asks", 50, "the exact deterministic picture, to a tolerance instead of a number of steps"},
+        "adaptive", 50, "the exact deterministic picture, to a tolerance instead of a number of steps"},
        make_dopri5},
       {{"dpm_adaptive", "DPMSolverAdaptiveScheduler", false, "Lu et al. 2022, DPM-Solver, appendix C", "3", false,
-        "as the tolerance asks", 50, "the same with fewer calls at loose tolerances"},
+        "adaptive", 50, "the same with fewer calls at loose tolerances"},
        make_dpm_adaptive},
   };
   return all;
