@@ -31,6 +31,16 @@ struct Options {
   }
 };
 
+struct Names {
+  std::vector<std::string> names;
+  bool json = false;
+  int64_t rows = 20;
+  static constexpr auto fields() {
+    return std::tuple{field("names", &Names::names, "what to show"), field("json", &Names::json, "as JSON"),
+                      field("rows", &Names::rows, "how many")};
+  }
+};
+
 Options parse(const std::vector<std::string>& words) { return parse_options<Options>("train", words); }
 
 /// The error's message and hint.
@@ -134,6 +144,17 @@ TEST(Errors, CutTheStackTraceOfLibTorch) {
                                    "you tried to allocate 12 bytes.\nException raised from x"));
   EXPECT_EQ(memory.exit_code, 4);
   EXPECT_THAT(memory.hint, HasSubstr("--train-batch-size"));
+}
+
+TEST(Arguments, NamesMayStandAlone) {
+  const auto names = [](const std::vector<std::string>& words) {
+    return parse_options_and_names<Names>("schedule", words).names;
+  };
+  EXPECT_THAT(names({"linear", "DPM++ 2M Karras"}), ElementsAre("linear", "DPM++ 2M Karras"));
+  EXPECT_THAT(names({"linear", "--json", "--rows", "3", "sigmoid"}), ElementsAre("linear", "sigmoid"));
+  EXPECT_THAT(names({"--names", "a,b", "c"}), ElementsAre("a", "b", "c"));
+  EXPECT_THAT(names({"--rows=3"}), ElementsAre());
+  EXPECT_THROW(names({"linear", "--row", "3"}), Error);
 }
 
 }  // namespace

@@ -9,7 +9,7 @@ import pytest
 
 BUILD = pathlib.Path(os.environ.get("UNNOISE_BUILD", pathlib.Path(__file__).resolve().parents[2] / "build"))
 ENVIRONMENT = {"PATH": f"{BUILD}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8", "COLUMNS": "100"}
-COMMANDS = ["train", "sample", "info", "completion", "help"]
+COMMANDS = ["train", "sample", "info", "schedule", "noise", "completion", "help"]
 # The 45 options of diffusers 0.42.1's train_unconditional.py, with its defaults; None = none, False = a switch.
 SCRIPT_OPTIONS = {
     "dataset_name": None, "dataset_config_name": None, "model_config_name_or_path": None, "train_data_dir": None,
@@ -126,7 +126,52 @@ def test_no_model_is_an_error_that_names_the_folder(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["train", "sample"])
+@pytest.mark.parametrize("command", ["train", "sample", "schedule", "noise"])
 def test_the_option_reference_is_what_the_program_says(command):
     page = pathlib.Path(__file__).resolve().parents[2] / f"docs/{command}-options.md"
     assert page.read_text() == run("help", command, "--markdown").stdout, f"run: unnoise help {command} --markdown > docs/{command}-options.md"
+
+
+PICTURE = pathlib.Path(__file__).resolve().parents[1] / "data/cat.jpg"
+
+
+def test_schedules_are_listed_and_drawn(tmp_path):
+    plot = tmp_path / "plots/schedules.svg"
+    done = run("schedule", "linear", "squaredcos_cap_v2", "--svg", str(plot))
+    assert done.returncode == 0 and done.stderr == ""
+    assert done.stdout.endswith(f"\n\n{plot}\n") and "\n       999 " in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 120
+    assert plot.read_text().startswith("<svg ") and plot.read_text().endswith("</svg>\n")
+    table, = json.loads(run("schedule", "--json", "linear", "--curves=betas,log_snr").stdout)["schedules"]
+    assert len(table["betas"]) == len(table["log_snr"]) == 1000 and "sigmas" not in table
+    steps, = json.loads(run("schedule", "DPM++ 2M Karras", "--num-inference-steps", "7", "--json").stdout)["schedules"]
+    assert steps["model_calls"] == 7 and steps["sigmas"] == sorted(steps["sigmas"], reverse=True)
+    hidden = json.loads(run("schedule", "ddim", "--rescale-betas-zero-snr", "--json").stdout, parse_constant=pytest.fail)
+    assert hidden["schedules"][0]["sigmas"][-1] is None
+
+
+def test_a_picture_drowns_in_noise(tmp_path):
+    strip = tmp_path / "strip.png"
+    done = run("noise", "--image", str(PICTURE), "sigmoid", "--timesteps", "0,500,999", "--resolution", "32", "--output", str(strip))
+    assert done.returncode == 0 and done.stderr == "" and "row 1: sigmoid" in done.stdout
+    assert strip.read_bytes().startswith(b"\x89PNG")
+    rows = json.loads(run("noise", "--image", str(PICTURE), "--output", str(strip), "--json").stdout)["rows"]
+    assert [row["name"] for row in rows] == ["linear"] and len(rows[0]["timesteps"]) == 10
+
+
+@pytest.mark.parametrize("args,code,message", [
+    (["schedule"], 2, "nothing was named"),
+    (["schedule", "liner"], 2, 'Did you mean "linear"?'),
+    (["schedule", "linear", "--curves", "sigma"], 2, '"sigma" is not one of'),
+    (["schedule", "--model", "nowhere"], 3, "nowhere"),
+    (["schedule", "linear", "--svg", "."], 2, "is a folder"),
+    (["noise"], 2, "--image: nothing was given"),
+    (["noise", "--image", "nowhere.png"], 3, "nowhere.png"),
+    (["noise", "--image", str(PICTURE), "--timesteps", "1000"], 2, "expected 0 to 999, found 1000"),
+    (["noise", "--image", str(PICTURE), "--model", "nowhere"], 3, "nowhere"),
+    (["noise", "--image", __file__], 3, "test_program.py"),
+])
+def test_mistakes_about_schedules_leave_nothing_behind(tmp_path, args, code, message):
+    done = run(*args, cwd=tmp_path)
+    assert done.returncode == code and message in done.stderr and done.stdout == ""
+    assert list(tmp_path.iterdir()) == []

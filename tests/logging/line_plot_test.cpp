@@ -96,6 +96,37 @@ TEST(LinePlot, EscapesText) {
   EXPECT_THAT(to_svg({"a < b & \"c\"", "x", "y", {}}), HasSubstr("a &lt; b &amp; &quot;c&quot;"));
 }
 
+TEST(LinePlot, DashesAndDotsCurves) {
+  const std::string svg =
+      to_svg({"t", "x", "y", {{"a", {1, 2, 3}, {1, 2, 3}, 0, "", true, true}, {"b", {1, 2}, {3, 1}}}});
+  EXPECT_EQ(count(svg, "stroke-dasharray"), 2u);  // the curve and its swatch
+  EXPECT_EQ(count(svg, "<circle"), 3u);
+}
+
+TEST(PlotSheet, PutsPanelsIntoRowsUnderOneLegend) {
+  LinePlot panel = loss_plot(5);
+  panel.width = 300;
+  panel.height = 200;
+  panel.legend = false;
+  const PlotSheet sheet{
+      "all", {{"one & two", plot_color(0), true}, {"three", plot_color(1)}}, {panel, panel, panel}, 2};
+  const std::string svg = to_svg(sheet);
+  EXPECT_THAT(svg, HasSubstr("width=\"600\" height=\"456\""));  // title and legend, two rows of 200
+  for (const char* corner : {"translate(0.0 56.0)", "translate(300.0 56.0)", "translate(0.0 256.0)"})
+    EXPECT_EQ(count(svg, corner), 1u) << corner;
+  EXPECT_EQ(count(svg, ">one &amp; two</text>"), 1u);
+  EXPECT_EQ(count(svg, "<path"), 6u);
+  EXPECT_THAT(svg, Not(HasSubstr("smoothed")));
+  EXPECT_THROW(to_svg(PlotSheet{"none", {}, {}, 2}), Error);
+}
+
+TEST(PlotSheet, ALegendThatDoesNotFitOneRowTakesMore) {
+  PlotSheet sheet{"all", {}, {loss_plot(5)}, 1};
+  for (int i = 0; i < 7; ++i)
+    sheet.legend.push_back({"a schedule with a long name", plot_color(static_cast<size_t>(i))});
+  EXPECT_THAT(to_svg(sheet), HasSubstr("height=\"496\""));  // 36, three rows of 20, the panel's 400
+}
+
 TEST(LinePlot, RejectsCurvesOfUnequalLength) { EXPECT_THROW(to_svg({"t", "x", "y", {{"a", {1, 2}, {1}}}}), Error); }
 
 }  // namespace

@@ -120,6 +120,13 @@ Strip strip_of_timesteps(const NamedSchedule& schedule, std::vector<int64_t> tim
   return strip;
 }
 
+/// A method may begin elsewhere than at the call of that number: pndm leaves its Runge-Kutta steps out.
+const SchedulePoint& point_of_step(const std::vector<SchedulePoint>& points, const Step& step) {
+  const double timestep = timestep_number(step);
+  const auto same = std::find_if(points.begin(), points.end(), [&](const auto& p) { return p.timestep == timestep; });
+  return same != points.end() ? *same : points[std::min(static_cast<size_t>(step.index), points.size() - 1)];
+}
+
 /// x_t at the calls of a run, as the network is shown it: each panel begins a run of its own there.
 Strip strip_of_run(const NamedSchedule& schedule, std::optional<int64_t> steps, const Tensor& x0, const Tensor& eps,
                    const Predictor* predict) {
@@ -135,7 +142,7 @@ Strip strip_of_run(const NamedSchedule& schedule, std::optional<int64_t> steps, 
     const Run run = scheduler.start(start);
     const Step& step = run.steps().front();
     const Tensor xt = run.noised(x0, eps), input = run.input(xt, step);
-    add_panel(strip, points[static_cast<size_t>(i)], input,
+    add_panel(strip, point_of_step(points, step), input,
               predict ? run.x0(xt, (*predict)(input, step.timestep), step) : Tensor());
   }
   return strip;
@@ -190,7 +197,8 @@ std::string text_report(const NoiseStripOptions& o, const std::vector<Strip>& st
   std::string out = fmt::format("{}: panels from left to right, the same noise in all\n", o.output);
   int64_t row = 0;
   for (const auto& [table, noised, predicted] : strips) {
-    out += fmt::format("\nrow {}: {} ({}); {}\n", ++row, table.name, table.class_name, table.path);
+    out += fmt::format("\nrow {}: {} ({}){}{}\n", ++row, table.name, table.class_name, table.path.empty() ? "" : "; ",
+                       table.path);
     if (!predicted.empty()) out += fmt::format("row {}: the x0 that the network sees in it\n", ++row);
     out += text_table(table, evenly_spaced(static_cast<int64_t>(table.points.size()), kMostPanels), kCurves, "panel");
   }

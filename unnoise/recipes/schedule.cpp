@@ -72,7 +72,7 @@ std::string table_heading(const ScheduleTable& table) {
   else
     out += fmt::format("{} steps, {} calls of the network", *table.steps, table.points.size());
   if (table.final_sigma) out += fmt::format(", to sigma {:.6g}", *table.final_sigma);
-  return out + fmt::format("; {}\n", table.path);
+  return out + (table.path.empty() ? "\n" : fmt::format("; {}\n", table.path));
 }
 
 std::string text_report(const std::vector<ScheduleTable>& tables, const ScheduleOptions& o) {

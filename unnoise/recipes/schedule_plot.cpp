@@ -149,7 +149,8 @@ PlotSheet plot_schedules(const std::vector<ScheduleTable>& tables, const std::ve
     if (wanted(curve)) sheet.panels.push_back(curve_panel(tables, curve, log_scale));
   if (tables.size() > 1)
     for (size_t i = 0; i < tables.size(); ++i) sheet.legend.push_back({tables[i].name, plot_color(i)});
-  sheet.columns = sheet.panels.size() == 1 ? 1 : 2;
+  sheet.columns = 2;
+  if (sheet.panels.size() > 1 && sheet.panels.size() % 2 == 1) sheet.panels.back().width = 2 * kPanelWidth;
   return sheet;
 }
 

@@ -1,11 +1,14 @@
 #include "unnoise/recipes/schedule_table.h"
 
 #include <ATen/core/Tensor.h>
-#include <fmt/format.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
+#include "unnoise/core/error.h"
 #include "unnoise/schedulers/sigma_grids.h"
 
 namespace unnoise {
@@ -36,16 +39,46 @@ SchedulePoint point_of_table(double timestep, const NoiseSchedule& noise, const 
   return point_of_abar(timestep, kNaN, noise.alpha_bar(static_cast<int64_t>(timestep)));
 }
 
+/// Where neither a table nor sigmas say it: what becomes of a picture of ones without noise, and of noise alone.
+SchedulePoint measured_point(const Scheduler& scheduler, StartOptions start, const Step& step) {
+  const double timestep = timestep_number(step);
+  try {
+    start.begin = step.index;
+    const Run run = scheduler.start(start);
+    const Tensor one = at::ones({1, 1, 1, 1}), zero = at::zeros({1, 1, 1, 1});
+    const double alpha = std::max(run.noised(one, zero).item<double>(), 0.0);  // cos(pi/2) is -4e-8 in float32
+    const double noise = run.noised(zero, one).item<double>();
+    const double norm = std::hypot(alpha, noise);
+    return {timestep, kNaN, alpha / norm, noise / norm, noise / alpha};
+  } catch (const Error&) {  // no such way back to a picture
+    return {timestep, kNaN, kNaN, kNaN, kNaN};
+  }
+}
+
 bool is_flow(const Scheduler& scheduler) { return scheduler.prediction_type == PredictionType::flow_prediction; }
 
+/// The sigma of each call as far as Run::sigmas() tells: one a call, or, where calls share one, one for several. NaN
+/// for a call between two sigmas (second-order methods list the later one for it, but tell the network another
+/// timestep).
+std::vector<double> sigmas_of_calls(const Run& run, const std::vector<double>& sigmas) {
+  const size_t calls = run.steps().size(), count = sigmas.size();
+  std::vector<double> out(calls, kNaN);
+  const bool one_a_call = count == calls || count == calls + 1;
+  const size_t share = one_a_call ? 1 : count > 0 && calls % count == 0 ? calls / count : 0;
+  if (share == 0) return out;
+  for (size_t i = 0; i < calls; ++i) {
+    const bool between = share == 1 && i + 1 < calls && sigmas[i] == sigmas[i + 1] &&
+                         timestep_number(run.steps()[i]) != timestep_number(run.steps()[i + 1]);
+    if (!between) out[i] = sigmas[i / share];
+  }
+  return out;
+}
+
 ScheduleTable empty_table(const NamedSchedule& schedule) {
-  const Scheduler& scheduler = *schedule.scheduler;
   return {.name = schedule.name,
-          .class_name = scheduler.class_name(),
-          .num_train_timesteps = scheduler.num_train_timesteps(),
-          .path = is_flow(scheduler)      ? kFlow
-                  : scheduler.has_noise() ? kVariancePreserving
-                                          : kVarianceExploding,
+          .class_name = schedule.scheduler->class_name(),
+          .num_train_timesteps = schedule.scheduler->num_train_timesteps(),
+          .path = "",
           .points = {}};
 }
 
@@ -97,22 +130,28 @@ ScheduleTable run_table(const NamedSchedule& schedule, const StartOptions& start
   ScheduleTable table = empty_table(schedule);
   table.steps = start.steps;
   table.adaptive = run.is_adaptive();
-  const auto sigmas = run.sigmas();
-  const std::optional<SigmaTable> of_betas =
-      scheduler.has_noise() ? std::optional<SigmaTable>(scheduler.noise()) : std::nullopt;
-  for (const Step& step : run.steps()) {
-    const double timestep = timestep_number(step);
-    const auto i = static_cast<size_t>(step.index);
-    if (is_flow(scheduler) && i < sigmas.size())
-      table.points.push_back({timestep, kNaN, 1 - sigmas[i], sigmas[i], sigmas[i]});
-    else if (i < sigmas.size())
-      table.points.push_back(point_of_sigma(timestep, sigmas[i]));
+  const auto sigmas = run.sigmas(), of_calls = sigmas_of_calls(run, sigmas);
+  if (is_flow(scheduler))
+    table.path = kFlow;
+  else if (scheduler.has_noise())
+    table.path = kVariancePreserving;
+  else if (!sigmas.empty())
+    table.path = kVarianceExploding;
+
+  std::optional<SigmaTable> of_betas;
+  if (scheduler.has_noise() && !is_flow(scheduler)) of_betas.emplace(scheduler.noise());
+  for (size_t i = 0; i < of_calls.size(); ++i) {
+    const Step& step = run.steps()[i];
+    const double timestep = timestep_number(step), sigma = of_calls[i];
+    if (!std::isnan(sigma))
+      table.points.push_back(is_flow(scheduler) ? SchedulePoint{timestep, kNaN, 1 - sigma, sigma, sigma}
+                                                : point_of_sigma(timestep, sigma));
     else if (of_betas)
       table.points.push_back(point_of_table(timestep, scheduler.noise(), *of_betas));
     else
-      table.points.push_back({timestep, kNaN, kNaN, kNaN, kNaN});
+      table.points.push_back(measured_point(scheduler, start, step));
   }
-  if (sigmas.size() > table.points.size()) table.final_sigma = sigmas.back();
+  if (sigmas.size() == of_calls.size() + 1) table.final_sigma = sigmas.back();
   return table;
 }
 

@@ -26,7 +26,7 @@ struct ScheduleTable {
   std::string name;
   std::string class_name;
   int64_t num_train_timesteps = 0;
-  std::string path;                   ///< x_t in the method's own terms
+  std::string path;                   ///< x_t in the method's own terms; "" where it is not known
   std::vector<SchedulePoint> points;  ///< training: one a timestep, rising; a run: one a call of the network, in order
   std::optional<int64_t> steps;       ///< of a run
   std::optional<double> final_sigma;  ///< where a run leads

@@ -33,7 +33,7 @@ const Column& column_of(ScheduleCurve curve) {
 }
 
 std::string number_text(double value, int width, int decimals) {
-  return std::isnan(value) ? fmt::format("{:>{}}", "-", width) : fmt::format("{:{}.{}f}", value, width, decimals);
+  return std::isnan(value) ? fmt::format("{:>{}}", "-", width) : fmt::format("{:>{}.{}f}", value, width, decimals);
 }
 
 /// "999", "999.5", "0.3117": as many decimals as it takes, at most four.

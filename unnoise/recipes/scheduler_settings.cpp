@@ -26,8 +26,9 @@ std::pair<std::string, Json> key_and_value(const std::string& text) {
 }  // namespace
 
 void check_scheduler_key(const Scheduler& scheduler, const std::string& key, std::string_view flag) {
+  const Json config = scheduler.config();
   std::vector<std::string> known;
-  for (const auto& [name, value] : scheduler.config().items())
+  for (const auto& [name, value] : config.items())
     if (!name.starts_with('_')) known.push_back(name);
   if (std::find(known.begin(), known.end(), key) != known.end()) return;
   const std::string near = nearest_name(key, known);
