@@ -7,13 +7,20 @@
 //                                                   -> NAME.sample, NAME.x0 (of the last step)
 //   sweep    loops as scheduler_sweep.py draws them: config and start may be anything, an error is an answer too
 //                                                   -> NAME.sample, NAME.timesteps, NAME.sigmas; errors on stdout
+//            "known": true gives RePaint a picture and a mask
+//   timing   [{name, class, config, steps}]         -> on stdout, {"microseconds": {NAME: of one step at 1x3x32x32}}
 //   configs  [{config, to}]                         -> on stdout: {"configs": [scheduler_config.json ...], "errors": {NAME: message}}
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/tensor.h>
+#include <c10/core/InferenceMode.h>
+#include <c10/util/accumulate.h>
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
 
 #include "unnoise/core/error.h"
@@ -74,9 +81,19 @@ void add_loop(const Json& request, const std::string& name, StateDict& out) {
 /// A list of numbers as float64.
 Tensor numbers(const std::vector<double>& values) { return at::tensor(values, at::kDouble); }
 
+/// (i mod 7) / 3 - 1, of which every third pixel is known.
+std::shared_ptr<const KnownPixels> known_pixels(const Shape& shape) {
+  const auto counted = [](const Shape& s) { return at::arange(c10::multiply_integers(s), at::kFloat).reshape(s); };
+  const Shape mask_shape{1, 1, shape[2], shape[3]};
+  return std::make_shared<KnownPixels>(
+      KnownPixels{counted(shape).remainder(7) / 3 - 1, counted(mask_shape).remainder(3).eq(0).to(at::kFloat)});
+}
+
 void add_sweep(const Json& request, const std::string& name, StateDict& out) {
   Rng rng(request["seed"].get<uint64_t>());
-  auto run = scheduler_of(request)->start(start_options(request["start"]));
+  StartOptions options = start_options(request["start"]);
+  if (request.value("known", false)) options.known = known_pixels(request["shape"].get<Shape>());
+  auto run = scheduler_of(request)->start(options);
   Tensor x = run.first(request["shape"].get<Shape>(), rng);
   std::vector<double> timesteps;
   for (const Step& step : run.steps()) {
@@ -86,6 +103,29 @@ void add_sweep(const Json& request, const std::string& name, StateDict& out) {
   out.emplace_back(name + ".sample", x.contiguous());
   out.emplace_back(name + ".timesteps", numbers(timesteps));
   out.emplace_back(name + ".sigmas", numbers(run.sigmas()));
+}
+
+/// What the scheduler alone costs a step: input() and step() with an output that is there already, the best of some runs.
+double microseconds_a_step(const Json& request) {
+  const auto scheduler = scheduler_of(request);
+  const c10::InferenceMode guard;
+  double best = 1e9;
+  for (int i = 0; i < 30; ++i) {
+    Rng rng(0);
+    auto run = scheduler->start({.steps = request["steps"].get<int64_t>()});
+    Tensor x = run.first({1, 3, 32, 32}, rng);
+    const Tensor output = rng.normal({1, 3, 32, 32});
+    int64_t steps = 0;
+    const auto begin = std::chrono::steady_clock::now();
+    for (const Step& step : run.steps()) {
+      run.input(x, step);
+      x = run.next(x, output, step, rng);
+      ++steps;
+    }
+    const std::chrono::duration<double, std::micro> passed = std::chrono::steady_clock::now() - begin;
+    best = std::min(best, passed.count() / static_cast<double>(steps));
+  }
+  return best;
 }
 
 void answer(const Json& request) {
@@ -104,12 +144,15 @@ void answer(const Json& request) {
       errors[name] = fmt::format("{} ({})", error.message(), error.hint());
     }
   });
+  Json microseconds = Json::object();
+  for (const Json& one : request.value("timing", Json::array()))
+    microseconds[one["name"].get<std::string>()] = microseconds_a_step(one);
   if (request.contains("out")) save_safetensors(request["out"].get<std::string>(), out);
 
   Json configs = Json::array();
   for (const Json& one : request.value("configs", Json::array()))
     configs.push_back(make_scheduler(one["to"].get<std::string>(), *scheduler_from_config(one["config"]))->config());
-  std::puts(dump_json({{"configs", configs}, {"errors", errors}}).c_str());
+  std::puts(dump_json({{"configs", configs}, {"errors", errors}, {"microseconds", microseconds}}).c_str());
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // sampler's error must fall at its order; a stochastic one must end with the data's mean and variance.
 #include <ATen/ops/linspace.h>
 #include <ATen/ops/minimum.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "tests/schedulers/closed_form.h"
@@ -20,12 +21,16 @@ struct OrderRow {
   Json config;
   Scale scale;
   double order;
+  // The schedulers' float32 coefficients leave about 1e-6 of error whatever the step; what counts lies above.
+  double floor = 3e-6;
+  bool at_least = false;  // falls faster than its order where we can measure
 };
 
-const Mixture kGaussian{{0.3}, 2.0};
-// The noisiest part of the way is left out of the error's fall only by its size; the run is judged in the middle, where
-// sigma is about the data's size, so that the last step to sigma = 0 (first order by design) plays no part.
-constexpr int64_t kWay = 1536, kMiddle = kWay / 2;
+const Mixture kGaussian{{0.3}, 0.5};
+// The run is judged at a quarter of the timesteps, where sigma = 1.3 is of the data's size: the last step to sigma = 0,
+// first order by design, plays no part, and the first steps, where a multistep method has no history yet, lie where the
+// picture hardly changes.
+constexpr int64_t kWay = 1536, kMiddle = kWay / 4;
 
 int64_t steps_to_middle(const Run& run) {
   int64_t found = -1;
@@ -50,7 +55,7 @@ double error_in_the_middle(const OrderRow& row, int64_t steps) {
     return row.scale == Scale::ve ? y : y / std::sqrt(1 + sigma * sigma);
   };
   const double first = level(run.steps()[0].timestep.item<double>());
-  const Tensor y0 = (at::linspace(-2, 2, 64, at::kFloat) * first).reshape({1, 1, 8, 8});
+  const Tensor y0 = (at::linspace(-2, 2, 64, at::kDouble) * first).reshape({1, 1, 8, 8});
   Rng rng(0);
   Tensor x = scaled(y0, first);
   for (int64_t i = 0; i < middle; ++i) {
@@ -66,14 +71,13 @@ class Convergence : public testing::TestWithParam<OrderRow> {};
 
 TEST_P(Convergence, ErrorFallsAtTheOrder) {
   const OrderRow& row = GetParam();
-  // float32 leaves about 1e-6 of error whatever the step; far above it and below 3 % the leading term rules.
-  constexpr double kFloor = 2e-5, kCeiling = 3e-2;
+  constexpr double kCeiling = 3e-2;  // below it the leading term rules
   std::vector<std::pair<double, double>> points;  // log2 N, log2 error
   std::string seen;
   for (const int64_t steps : {12, 24, 48, 96, 192, 384}) {
     const double error = error_in_the_middle(row, steps);
-    seen += std::to_string(steps) + ": " + std::to_string(error) + "  ";
-    if (error > kFloor && error < kCeiling) points.emplace_back(std::log2(steps), std::log2(error));
+    seen += fmt::format("{}: {:.2e}  ", steps, error);
+    if (error > row.floor && error < kCeiling) points.emplace_back(std::log2(steps), std::log2(error));
   }
   ASSERT_GE(points.size(), 2u) << seen;
   // The finest pair: closest to the limit.
@@ -81,8 +85,11 @@ TEST_P(Convergence, ErrorFallsAtTheOrder) {
   const auto [n1, e1] = points.back();
   const double order = (e0 - e1) / (n1 - n0);
   RecordProperty("order", std::to_string(order));
-  std::printf("%-24s %-60s order %.2f (theory %g)\n", row.name.c_str(), row.config.dump().c_str(), order, row.order);
-  EXPECT_NEAR(order, row.order, 0.3) << seen;
+  std::printf("%s\n%-24s %-60s order %.2f (theory %g)\n", seen.c_str(), row.name.c_str(), row.config.dump().c_str(), order, row.order);
+  EXPECT_GT(order, row.order - 0.3) << seen;
+  if (!row.at_least) {
+    EXPECT_LT(order, row.order + 0.3) << seen;
+  }
 }
 
 const Json kLeading{{"timestep_spacing", "leading"}};
@@ -92,8 +99,33 @@ Json with(Json base, const Json& more) {
   return base;
 }
 
+Json plain_dpm(int order) {
+  return {{"solver_order", order}, {"algorithm_type", "dpmsolver"}, {"final_sigmas_type", "sigma_min"}};
+}
+
 INSTANTIATE_TEST_SUITE_P(Samplers, Convergence,
-                         testing::Values(OrderRow{"ddim", with(kLeading, kFree), Scale::vp, 1}),
+                         testing::Values(
+                             OrderRow{"ddim", with(kLeading, kFree), Scale::vp, 1},
+                             OrderRow{"euler", kLeading, Scale::ve, 1},
+                             OrderRow{"heun", kLeading, Scale::ve, 2},
+                             OrderRow{"kdpm2", kLeading, Scale::ve, 2},
+                             OrderRow{"lms", kLeading, Scale::ve, 4, 9e-7},
+                             OrderRow{"pndm", with(kLeading, {{"skip_prk_steps", true}}), Scale::vp, 2},
+                             OrderRow{"dpm_multistep", {{"solver_order", 1}}, Scale::vp, 1},
+                             OrderRow{"dpm_multistep", {{"solver_order", 2}}, Scale::vp, 2},
+                             OrderRow{"dpm_multistep", {{"solver_order", 2}, {"solver_type", "heun"}}, Scale::vp, 2},
+                             // diffusers' third order takes a divided difference for the second derivative, which is twice
+                             // that: what it gains is a smaller error, not an order (docs/samplers.md)
+                             OrderRow{"dpm_multistep", {{"solver_order", 3}}, Scale::vp, 2},
+                             OrderRow{"dpm_multistep", plain_dpm(2), Scale::vp, 2},
+                             OrderRow{"dpm_multistep", plain_dpm(3), Scale::vp, 2},
+                             OrderRow{"dpm_singlestep", {{"solver_order", 2}}, Scale::vp, 2},
+                             OrderRow{"dpm_singlestep", {{"solver_order", 3}}, Scale::vp, 3},
+                             OrderRow{"unipc", {{"solver_order", 1}}, Scale::vp, 2},
+                             OrderRow{"unipc", {{"solver_order", 2}}, Scale::vp, 3},
+                             OrderRow{"unipc", {{"solver_order", 3}}, Scale::vp, 4, 3e-6, true},
+                             OrderRow{"deis", {{"solver_order", 2}}, Scale::vp, 2},
+                             OrderRow{"deis", {{"solver_order", 3}}, Scale::vp, 3}),
                          [](const auto& info) { return info.param.name + std::to_string(info.index); });
 
 struct NoisyRow {

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -15,6 +16,8 @@ namespace unnoise {
 namespace {
 
 constexpr int64_t kPathPoints = 128;  // of the path walked once; the fitted timesteps are among them
+constexpr std::array kPowers{0.5, 1.0, 2.0}, kWeights{0.0, 0.5, 1.0};
+constexpr int64_t kParts = 3 + static_cast<int64_t>(kPowers.size() * kWeights.size());  // of the work, for its progress
 
 /// The exact path: at each timestep x and what the network says there.
 struct PathPoint {
@@ -23,7 +26,7 @@ struct PathPoint {
   Tensor x0;  ///< predicted there
 };
 
-std::vector<PathPoint> walk(const Trial& trial, const Observer& observer, const std::stop_token& stop) {
+std::vector<PathPoint> walk(const Trial& trial, const std::stop_token& stop) {
   Json config = trial.pipe.scheduler->given_config();
   config["clip_sample"] = false;
   config["thresholding"] = false;
@@ -48,7 +51,7 @@ std::vector<PathPoint> walk(const Trial& trial, const Observer& observer, const 
     path.push_back({static_cast<int64_t>(timesteps[static_cast<size_t>(at.step - 1)]), before, at.x0});
     before = at.x;
   };
-  const Tensor last = pipe.sample(request, observer, stop);
+  const Tensor last = pipe.sample(request, {}, stop);
   if (last.defined()) path.push_back({-1, last, last});
   return path;
 }
@@ -119,21 +122,27 @@ FittedSchedule fit_schedule(const Trial& trial, const std::shared_ptr<const Sche
 
   const c10::NoGradGuard no_grad;
   const NoiseSchedule& noise = trial.pipe.scheduler->noise();
-  const auto path = walk(trial, observer, stop);
+  auto at = [&, done = int64_t{0}](const char* what) mutable {
+    observer.progress({.stage = "fit", .done = done++, .total = kParts, .detail = what});
+  };
+  at("walking the path");
+  const auto path = walk(trial, stop);
   if (stop.stop_requested()) return {};
   const auto cost = jump_costs(path, noise);
-  const Tensor exact = reference_run(trial, reference_steps, observer, stop).pictures;
+  at("exact pictures");
+  const Tensor exact = reference_run(trial, reference_steps, {}, stop).pictures;
 
   const auto distance = [&](const Trial& on, const StartOptions& start, const Tensor& from) {
-    const Tensor pictures = run_sampler(on, scheduler, start, observer, stop).pictures;
+    const Tensor pictures = run_sampler(on, scheduler, start, {}, stop).pictures;
     return pictures.defined() ? grey_levels_apart(pictures, from) : std::numeric_limits<double>::infinity();
   };
   // The jump errors are those of first-order steps; which weights suit the sampler is found by sampling.
   FittedSchedule best;
   double least = std::numeric_limits<double>::infinity();
-  for (const double power : {0.5, 1.0, 2.0})
-    for (const double k : {0.0, 0.5, 1.0}) {
+  for (const double power : kPowers)
+    for (const double k : kWeights) {
       if (stop.stop_requested()) return {};
+      at("trying schedules");
       std::vector<int64_t> timesteps;
       for (const int64_t point : cheapest_path(weighted(cost, path, noise, power, k), steps))
         timesteps.push_back(path[static_cast<size_t>(point)].t);
@@ -144,8 +153,9 @@ FittedSchedule fit_schedule(const Trial& trial, const std::shared_ptr<const Sche
     }
   if (best.timesteps.empty()) throw data_error("no schedule gave finite pictures", "The weights have probably diverged.");
 
+  at("other noise");
   const Trial fresh{trial.pipe, trial.num_images, trial.class_labels, trial.seed + 1};
-  const Tensor fresh_exact = reference_run(fresh, reference_steps, observer, stop).pictures;
+  const Tensor fresh_exact = reference_run(fresh, reference_steps, {}, stop).pictures;
   if (!fresh_exact.defined()) return {};
   best.distance = distance(fresh, {.steps = steps, .timesteps = as_doubles(best.timesteps)}, fresh_exact);
   best.usual_distance = distance(fresh, {.steps = steps}, fresh_exact);

@@ -50,7 +50,7 @@ Image sheet_of(const LabelledGrid& grid) {
 std::string to_svg(const LabelledGrid& grid) {
   const Image sheet = sheet_of(grid);
   const Image& one = grid.rows.front().pictures.front();
-  const int64_t zoom = std::max<int64_t>(1, kReadableSize / std::max(one.width, one.height));
+  const int64_t zoom = (kReadableSize - 1) / std::max(one.width, one.height) + 1;
   const int64_t width = sheet.width * zoom, height = sheet.height * zoom;
   const int64_t cell_width = (one.width + kPadding) * zoom, cell_height = (one.height + kPadding) * zoom;
   std::string svg = fmt::format(

@@ -1,6 +1,7 @@
 #include "unnoise/recipes/sample.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -35,6 +36,8 @@ void check_options(const SampleOptions& o) {
   if (o.num_inference_steps && (o.timesteps || o.sigmas))
     throw usage_error("--num-inference-steps and --timesteps or --sigmas: give one of them",
                       "A list of your own says how many steps there are.");
+  if (o.fitted_timesteps && (o.timesteps || o.sigmas))
+    throw usage_error("--fitted-timesteps and --timesteps or --sigmas: give one of them");
 }
 
 int64_t choose_steps(const SampleOptions& o, const Scheduler& scheduler) {
@@ -69,6 +72,19 @@ class Animation {
  private:
   std::vector<Image> frames_;
 };
+
+/// The timesteps that were fitted to the model for `steps` steps.
+std::vector<double> fitted_timesteps(const Scheduler& scheduler, int64_t steps) {
+  const Json fitted = scheduler.given_config().value("fitted_timesteps", Json::object());
+  const auto found = fitted.find(std::to_string(steps));
+  if (found != fitted.end()) return found->get<std::vector<double>>();
+  std::vector<std::string> known;
+  for (const auto& [key, value] : fitted.items()) known.push_back(key);
+  throw usage_error(
+      fmt::format("--fitted-timesteps: the model has none for {} steps{}", steps,
+                  known.empty() ? "" : fmt::format(", only for {}", fmt::join(known, ", "))),
+      fmt::format("Fit them: unnoise samplers --model DIR --fit-schedule {} --update-model", steps));
+}
 
 /// What it takes to draw the pictures again, as JSON.
 Json settings(const SampleOptions& o, int64_t steps, int64_t num_images, const Scheduler& scheduler) {
@@ -143,7 +159,7 @@ std::vector<std::string> write_outputs(const SampleOptions& o, const Tensor& sam
   if (o.frames) {
     Json with_steps = how;
     with_steps["frames_after_steps"] = frames.steps();
-    write_png(*o.frames, frames.sheet(), provenance(with_steps));
+    write_grid(*o.frames, frames.grid(), provenance(with_steps));
     files.push_back(*o.frames);
   }
   if (o.save_tensor) {
@@ -176,6 +192,7 @@ SampleResult sample(const SampleOptions& options, const Observer& observer, std:
                         .class_labels = options.class_labels,
                         .on_step = {}};
   if (!options.num_images && options.seeds.empty()) request.num_images = 1;
+  if (options.fitted_timesteps) request.start.timesteps = fitted_timesteps(*pipeline.scheduler, request.steps);
   request.on_step = [&](const SampleStep& at) {
     ++result.model_calls;
     if (options.gif || options.apng) animation.add(at);

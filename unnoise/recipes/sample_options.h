@@ -22,6 +22,7 @@ struct SampleOptions : StartOptions {
   std::optional<bool> clip_sample;
   std::optional<std::string> timestep_spacing;
   std::vector<std::string> scheduler_options;
+  bool fitted_timesteps = false;
   std::vector<int64_t> class_labels;
   int64_t seed = 0;
   std::vector<int64_t> seeds;
@@ -59,6 +60,8 @@ struct SampleOptions : StartOptions {
               "clip predicted pictures to [-1,1] at each step (true or false); default: as saved"),
         field("timestep_spacing", &O::timestep_spacing, "leading, linspace or trailing; default: as saved"),
         field("timesteps", &O::timesteps, "your own falling list instead of --num-inference-steps"),
+        field("fitted_timesteps", &O::fitted_timesteps,
+              "those that unnoise samplers --fit-schedule stored with the model for this number of steps"),
         field("sigmas", &O::sigmas, "your own noise levels instead, falling, the last (often 0) included"),
         field("seed", &O::seed, "one random stream for all pictures, as a torch.Generator in diffusers"),
         field("seeds", &O::seeds, "a stream a picture: 1,2,3; a picture then does not depend on its batch"),
@@ -71,8 +74,8 @@ struct SampleOptions : StartOptions {
         field("gif", &O::gif, "the pictures emerging, as an animated GIF"),
         field("apng", &O::apng, "the same as an animated PNG (true colours)"),
         field("frames", &O::frames,
-              "the way from noise as one PNG: 10 steps from left to right, above x after the step, below the x0 that "
-              "the network sees in it; up to 4 pictures"),
+              "the way from noise as one PNG, or labelled SVG: 10 steps from left to right, above x after the step, "
+              "below the x0 that the network sees in it; up to 4 pictures"),
         field("save_tensor", &O::save_tensor,
               "final samples as safetensors: key \"samples\", [N,C,H,W] float32, before conversion to pixels"),
         section("Machine"),

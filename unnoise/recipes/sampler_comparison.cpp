@@ -15,7 +15,7 @@ namespace {
 
 /// An adaptive method has a tolerance for a budget: the looser the fewer calls.
 StartOptions adaptive_start(size_t budget) {
-  const double tolerance = std::pow(10.0, -1.0 - 0.5 * static_cast<double>(budget));
+  const double tolerance = std::pow(10.0, -2.0 - 0.5 * static_cast<double>(budget));
   return {.rtol = tolerance, .atol = tolerance};
 }
 

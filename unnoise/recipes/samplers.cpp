@@ -32,10 +32,10 @@ std::string aliases_of(std::string_view name) {
 }
 
 std::string list_as_text() {
-  std::string text = fmt::format("{:<22} {:>5} {:>11} {:>6}  {}\n", "name", "order", "calls", "noise", "when to use it");
+  std::string text = fmt::format("{:<22} {:>6} {:>9} {:>6}  {}\n", "name", "order", "calls", "noise", "when to use it");
   for (const SamplerInfo& s : samplers()) {
-    text += fmt::format("{:<22} {:>5} {:>11} {:>6}  {}\n", s.name, s.order, s.calls.substr(0, 11),
-                        s.stochastic ? "yes" : "-", s.when);
+    const auto calls = s.calls.substr(0, s.calls.find_first_of(",("));
+    text += fmt::format("{:<22} {:>6} {:>9} {:>6}  {}\n", s.name, s.order, calls, s.stochastic ? "yes" : "-", s.when);
   }
   text += "\nN = --num-inference-steps. Names of AUTOMATIC1111's web UI are understood too:\n";
   for (const SamplerInfo& s : samplers())
@@ -77,6 +77,7 @@ struct Comparison {
   std::vector<int64_t> budgets;
   SamplerRun reference;
   std::vector<SamplerScore> scores;
+  std::string spacing;
 };
 
 /// The deterministic sampler closest to the reference within a budget.
@@ -100,6 +101,14 @@ std::string cell(const std::optional<SamplerRun>& run, bool stochastic) {
   return fmt::format("{}{:.2f} ({}, {:.1f} s)", stochastic ? "~" : "", run->distance, run->calls, run->seconds);
 }
 
+/// How to draw with it.
+std::string command_of(const SamplerScore& score, const Comparison& c) {
+  std::string command = fmt::format("--scheduler {}", score.name.find(' ') == std::string::npos
+                                                          ? score.name
+                                                          : fmt::format("\"{}\"", score.name));
+  return c.spacing == "as-saved" ? command : fmt::format("{} --timestep-spacing {}", command, c.spacing);
+}
+
 std::string as_table(const Comparison& c) {
   std::string text = fmt::format("{:<22}", "up to so many calls");
   for (const int64_t budget : c.budgets) text += fmt::format("{:>22}", budget);
@@ -112,11 +121,11 @@ std::string as_table(const Comparison& c) {
   text += fmt::format(
       "\nDistance from the exact picture (DDIM in {} steps, {:.1f} s) in grey levels of 255, root mean square; in "
       "brackets the calls\nof the network really made and the time for all pictures. ~ marks samplers that add noise: "
-      "other pictures by design.\n\n",
-      c.reference.calls, c.reference.seconds);
+      "other pictures by design.\nAll with timestep_spacing {}.\n\n",
+      c.reference.calls, c.reference.seconds, c.spacing);
   for (size_t i = 0; i < c.budgets.size(); ++i)
     if (const SamplerScore* best = best_within(c, i))
-      text += fmt::format("best with {:>3} calls: {}\n", c.budgets[i], best->name);
+      text += fmt::format("best with {:>3} calls: {}\n", c.budgets[i], command_of(*best, c));
   return text;
 }
 
@@ -138,6 +147,7 @@ Json as_json(const Comparison& c, const SamplersOptions& o) {
   return {{"model", o.model.value_or("")},
           {"num_images", o.num_images},
           {"seed", o.seed},
+          {"timestep_spacing", c.spacing},
           {"budgets", c.budgets},
           {"reference", {{"sampler", "ddim"}, {"calls", c.reference.calls}, {"seconds", c.reference.seconds}}},
           {"samplers", list},
@@ -217,6 +227,7 @@ SamplersResult compare(const SamplersOptions& o, const Trial& trial, const Obser
                        const std::stop_token& stop) {
   Comparison c;
   c.budgets = o.calls;
+  c.spacing = o.timestep_spacing;
   const auto names = o.samplers.empty() ? samplers_for(*trial.pipe.scheduler) : o.samplers;
   for (const std::string& name : names) (void)make_scheduler(name, *trial.pipe.scheduler);  // errors before the work
   make_folders(o.output);
@@ -274,7 +285,10 @@ SamplersResult fit(const SamplersOptions& o, const Trial& trial, const Observer&
     result.files.push_back((model_dir / "scheduler" / "scheduler_config.json").string());
   };
   save(o.output, with_fitted(scheduler->config(), found.timesteps));
-  if (o.update_model) save(*o.model, with_fitted(trial.pipe.scheduler->config(), found.timesteps));
+  if (o.update_model) {
+    const Json as_saved = load_component_config(*o.model, "scheduler", "scheduler_config.json");
+    save(*o.model, with_fitted(as_saved, found.timesteps));
+  }
 
   const Json json{{"timesteps", found.timesteps},
                   {"sampler", o.fit_sampler},
@@ -304,6 +318,11 @@ SamplersResult samplers_report(const SamplersOptions& options, const Observer& o
   use_threads(options.threads);
   Unconditional pipe = Unconditional::load(*options.model, {.variant = options.variant.value_or("")});
   pipe.unet->to(find_device(options.device));
+  if (options.timestep_spacing != "as-saved") {
+    Json config = pipe.scheduler->given_config();
+    config["timestep_spacing"] = options.timestep_spacing;
+    pipe.scheduler = make_scheduler(pipe.scheduler->class_name(), config);
+  }
   const Trial trial{pipe, options.num_images, options.class_labels, static_cast<uint64_t>(options.seed)};
   return options.fit_schedule ? fit(options, trial, observer, stop) : compare(options, trial, observer, stop);
 }

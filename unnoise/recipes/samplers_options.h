@@ -16,6 +16,7 @@ struct SamplersOptions {
   std::vector<std::string> samplers;
   std::vector<int64_t> calls{5, 10, 20, 50};
   int64_t reference_steps = 1000;
+  std::string timestep_spacing = "trailing";
   int64_t num_images = 8;
   std::vector<int64_t> class_labels;
   int64_t seed = 0;
@@ -37,6 +38,8 @@ struct SamplersOptions {
         field("samplers", &O::samplers, "which, by name (\"ddim,unipc,DPM++ 2M Karras\"); default: all that fit the model"),
         field("calls", &O::calls, "budgets: calls of the network for a picture"),
         field("reference_steps", &O::reference_steps, "steps of DDIM that stand for the exact picture"),
+        field("timestep_spacing", &O::timestep_spacing,
+              "of all samplers: trailing or linspace begin at pure noise, as the exact picture does; leading, as-saved"),
         field("num_images", &O::num_images, "pictures to compare, each from the same noise with every sampler"),
         field("class_labels", &O::class_labels, "class of each picture (one for all, or one a picture)"),
         field("seed", &O::seed, "of the noise"),

@@ -12,8 +12,8 @@
 namespace unnoise {
 
 struct OdeTolerance {
-  double rtol = 1e-3;  ///< error that a step may make, relative to |y|
-  double atol = 1e-3;  ///< and in y's own unit
+  double rtol = 1e-4;  ///< error that a step may make, relative to |y|
+  double atol = 1e-4;  ///< and in y's own unit
 };
 
 /// Throws Error::usage when one is not above 0.
