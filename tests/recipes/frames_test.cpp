@@ -30,20 +30,21 @@ Frames run_of(int64_t steps, int64_t batch, bool adaptive = false, bool has_x0 =
 TEST(Frames, ShowsTenStepsWithTheFirstAndTheLast) {
   const Frames frames = run_of(50, 1);
   EXPECT_THAT(frames.steps(), ElementsAre(1, 6, 12, 17, 23, 28, 34, 39, 45, 50));
-  const Image sheet = frames.sheet();
+  const Image sheet = sheet_of(frames.grid());
   EXPECT_EQ(sheet.width, 10 * (6 + 2) + 2);
   EXPECT_EQ(sheet.height, 2 * (4 + 2) + 2);
   EXPECT_EQ(sheet.row(2)[sheet.width - 4], 255);        // x = 1 after the last step
   EXPECT_EQ(sheet.row(2 + 4 + 2)[sheet.width - 4], 0);  // x0 = -1 below it
   EXPECT_EQ(sheet.row(2)[2], 130);                      // x = 1/50 after the first
+  EXPECT_EQ(frames.grid().columns[1], "step 6");
   EXPECT_THAT(run_of(3, 1).steps(), ElementsAre(1, 2, 3));
   EXPECT_THAT(run_of(1, 1).steps(), ElementsAre(1));
 }
 
 TEST(Frames, HoldsAPairOfRowsForAtMostFourPictures) {
-  EXPECT_EQ(run_of(20, 9).sheet().height, 8 * (4 + 2) + 2);
-  EXPECT_EQ(run_of(20, 3).sheet().height, 6 * (4 + 2) + 2);
-  EXPECT_EQ(run_of(20, 3, false, false).sheet().height, 3 * (4 + 2) + 2);
+  EXPECT_EQ(sheet_of(run_of(20, 9).grid()).height, 8 * (4 + 2) + 2);
+  EXPECT_EQ(sheet_of(run_of(20, 3).grid()).height, 6 * (4 + 2) + 2);
+  EXPECT_EQ(sheet_of(run_of(20, 3, false, false).grid()).height, 3 * (4 + 2) + 2);
 }
 
 TEST(Frames, AnAdaptiveRunKeepsItsEndsInBoundedMemory) {
@@ -64,7 +65,7 @@ TEST(Frames, NoiseOfAnySizeLooksLikeNoise) {
   EXPECT_TRUE(to_unit_spread(picture).equal(picture));
 }
 
-TEST(Frames, NothingToShowIsAnError) { EXPECT_THROW(Frames().sheet(), Error); }
+TEST(Frames, NothingToShowIsAnError) { EXPECT_THROW(Frames().grid(), Error); }
 
 }  // namespace
 }  // namespace unnoise

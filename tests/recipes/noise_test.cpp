@@ -73,6 +73,16 @@ TEST_F(NoiseStrip, EachPanelIsTheForwardProcess) {
   EXPECT_THAT(text, HasSubstr("      2       400      0.4400        0.8980"));
 }
 
+TEST_F(NoiseStrip, AnSvgIsLabelled) {
+  options_.output = (dir_ / "strip.svg").string();
+  options_.names = {"linear", "sigmoid"};
+  options_.timesteps = {0, 999};
+  draw_noise_strip(options_);
+  const std::string svg = read_file(options_.output);
+  for (const char* label : {">t = 0<", ">t = 999<", ">linear<", ">sigmoid<", "data:image/png"})
+    EXPECT_THAT(svg, HasSubstr(label));
+}
+
 TEST_F(NoiseStrip, SaysWhatItShowsAsJson) {
   options_.json = true;
   const Json json = Json::parse(draw_noise_strip(options_));

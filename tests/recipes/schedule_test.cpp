@@ -115,6 +115,7 @@ TEST(Schedule, ARunVisitsTheSamplersTimesteps) {
 TEST(Schedule, EverySamplersTableIsWhatItsAddNoiseDoes) {
   const Tensor one = at::ones({1, 1, 2, 2}), zero = at::zeros({1, 1, 2, 2});
   for (const SamplerInfo& info : samplers()) {
+    SCOPED_TRACE(info.name);
     ScheduleOptions o = options({std::string(info.name)});
     o.num_inference_steps = 6;
     const Json run = json_of(o)[0];

@@ -17,7 +17,7 @@ namespace {
 // Okabe and Ito's colours for all readers, blue first; their yellow is too light for lines on white.
 constexpr std::array<std::string_view, kPlotColors> kPalette = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
                                                                 "#e69f00", "#56b4e9", "#000000"};
-constexpr double kCharacterWidth = 6.6;  // a usual character of the 12 px font
+constexpr double kCharacterWidth = 7.2;  // a wide character of the 12 px font, on average
 constexpr double kSwatchWidth = 24;
 constexpr double kLegendRow = 20;
 constexpr double kTitleSize = 16, kPanelTitleSize = 13;

@@ -1,6 +1,7 @@
 #include "unnoise/recipes/frames.h"
 
 #include <ATen/TensorOperators.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 
@@ -47,17 +48,22 @@ std::vector<int64_t> Frames::steps() const {
   return out;
 }
 
-Image Frames::sheet() const {
+LabelledGrid Frames::grid() const {
   const auto columns = chosen();
   if (columns.empty()) throw usage_error("frames: no step was taken");
   const bool has_x0 = std::none_of(columns.begin(), columns.end(), [](const Frame& f) { return f.x0.empty(); });
-  std::vector<Image> panels;
+  LabelledGrid grid{.title = "From noise to pictures", .columns = {}, .rows = {}};
+  for (const Frame& frame : columns) grid.columns.push_back(fmt::format("step {}", frame.step));
   for (size_t picture = 0; picture < columns[0].x.size(); ++picture) {
-    for (const Frame& frame : columns) panels.push_back(frame.x[picture]);
-    if (!has_x0) continue;
-    for (const Frame& frame : columns) panels.push_back(frame.x0[picture]);
+    LabelledRow x{"x after the step", {}}, x0{"x0 that the network sees", {}};
+    for (const Frame& frame : columns) {
+      x.pictures.push_back(frame.x[picture]);
+      if (has_x0) x0.pictures.push_back(frame.x0[picture]);
+    }
+    grid.rows.push_back(std::move(x));
+    if (has_x0) grid.rows.push_back(std::move(x0));
   }
-  return image_grid(panels, static_cast<int64_t>(columns.size()));
+  return grid;
 }
 
 }  // namespace unnoise

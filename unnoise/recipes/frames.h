@@ -7,6 +7,7 @@
 
 #include "unnoise/io/image.h"
 #include "unnoise/pipelines/unconditional.h"
+#include "unnoise/recipes/labelled_grid.h"
 
 namespace unnoise {
 
@@ -21,7 +22,7 @@ class Frames {
   std::vector<int64_t> steps() const;
   /// A pair of rows a picture: x after each step, then the predicted x0; where a method predicts none, x alone. Needs
   /// one step at least.
-  Image sheet() const;
+  LabelledGrid grid() const;
 
  private:
   struct Frame {

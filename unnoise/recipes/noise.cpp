@@ -12,7 +12,6 @@
 #include "unnoise/core/version.h"
 #include "unnoise/data/transforms.h"
 #include "unnoise/io/image_grid.h"
-#include "unnoise/io/image_write.h"
 #include "unnoise/io/model_folder.h"
 #include "unnoise/pipelines/unconditional.h"
 #include "unnoise/recipes/evenly_spaced.h"
@@ -173,23 +172,35 @@ Picture load_picture(const NoiseStripOptions& o) {
   return {x0, how.resolution};
 }
 
+/// "t = 999" above each column, if that is so in all rows.
+std::vector<std::string> column_heads(const std::vector<Strip>& strips) {
+  std::vector<std::string> heads;
+  for (const double timestep : strips[0].table.timesteps()) heads.push_back(fmt::format("t = {:.4g}", timestep));
+  const bool shared = std::all_of(strips.begin(), strips.end(), [&](const Strip& strip) {
+    return strip.table.timesteps() == strips[0].table.timesteps();
+  });
+  return shared ? heads : std::vector<std::string>{};
+}
+
 void write_strips(const NoiseStripOptions& o, const std::vector<Strip>& strips) {
-  std::vector<Image> panels;
   size_t columns = 0;
   for (const Strip& strip : strips) columns = std::max(columns, strip.noised.size());
-  const auto add_row = [&](const std::vector<Image>& row) {
-    panels.insert(panels.end(), row.begin(), row.end());
-    const Image& first = row.front();
-    while (panels.size() % columns != 0) panels.push_back(blank_image(first.width, first.height, first.channels));
+  const Image& any = strips[0].noised[0];
+  LabelledGrid grid{.title = fs::path(o.image).filename().string() + " at growing noise",
+                    .columns = column_heads(strips),
+                    .rows = {}};
+  const auto add_row = [&](const std::string& label, std::vector<Image> row) {
+    row.resize(columns, blank_image(any.width, any.height, any.channels));
+    grid.rows.push_back({label, std::move(row)});
   };
   for (const Strip& strip : strips) {
-    add_row(strip.noised);
-    if (!strip.predicted.empty()) add_row(strip.predicted);
+    add_row(strip.table.name, strip.noised);
+    if (!strip.predicted.empty()) add_row("x0 as the network sees it", strip.predicted);
   }
   Json settings = to_json(o);
   for (const char* key : {"output", "json", "device", "threads"}) settings.erase(key);
-  write_png(o.output, image_grid(panels, static_cast<int64_t>(columns)),
-            {{"Software", fmt::format("unnoise {}", kVersion)}, {"parameters", dump_json_line(settings)}});
+  write_grid(o.output, grid,
+             {{"Software", fmt::format("unnoise {}", kVersion)}, {"parameters", dump_json_line(settings)}});
 }
 
 /// Which panel shows what, for there is no writing in the picture.

@@ -42,7 +42,7 @@ struct NoiseStripOptions : ScheduleSource {
     };
     const auto where = std::tuple{
         section("Where to"),
-        field("output", &O::output, "the strip, a row a schedule, as PNG"),
+        field("output", &O::output, "the strip, a row a schedule: PNG, or, with the timesteps written above it, SVG"),
         field("json", &O::json, "print JSON instead of a table"),
         section("Machine"),
         field("device", &O::device, "auto, cpu or cuda"),

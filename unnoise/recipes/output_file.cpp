@@ -14,4 +14,11 @@ void prepare_output_file(const std::string& file) {
   if (path.has_parent_path()) make_folders(path.parent_path());
 }
 
+void write_grid(const std::string& file, const LabelledGrid& grid, const PngText& text) {
+  if (fs::path(file).extension() == ".svg")
+    write_file_atomic(file, to_svg(grid));
+  else
+    write_png(file, sheet_of(grid), text);
+}
+
 }  // namespace unnoise
