@@ -29,7 +29,7 @@ Command noise_command() {
            "unnoise noise --image cat.jpg --model my-model --predict --output seen.png"},
       },
       shown_options<NoiseStripOptions>(),
-      {},
+      {"linear", "scaled_linear", "squaredcos_cap_v2", "laplace", "sigmoid", "exp"},
       run,
   };
 }

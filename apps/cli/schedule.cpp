@@ -36,7 +36,7 @@ Command schedule_command() {
           {"For scripts:", "unnoise schedule linear --curves alphas_cumprod --json"},
       },
       shown_options<ScheduleOptions>(),
-      {},
+      {"linear", "scaled_linear", "squaredcos_cap_v2", "laplace", "sigmoid", "exp"},
       run,
   };
 }
