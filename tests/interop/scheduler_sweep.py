@@ -96,12 +96,14 @@ def report(cls, worst, refused):
 
 
 def sweep(ours, cls, space, *, starts={}, cases=48, steps=STEPS, differs=lambda case: None, prepare=None, loop=reference_loop,
-          tolerance=TOLERANCE, grid_tolerance=GRID_TOLERANCE, compare_grid=True, at_least=40):
+          tolerance=TOLERANCE, grid_tolerance=GRID_TOLERANCE, compare_grid=True, of_noise=0.0, at_least=40):
     """
     space     config key -> values; starts: StartOptions key -> values (None = not given)
     differs   case -> why the two differ on purpose (a row of docs/samplers.md), or None. Then ours need only be finite or refuse.
     prepare   changes a drawn case (to keep keys together that belong together), or returns False to leave it out
     tolerance a number, or case -> number with its reason beside it
+    of_noise  the error is relative to the final sample, or to this part of 1 + the highest sigma where that is more: what
+              rounding leaves of the initial noise
     """
     drawn = [c for c in draw_cases(cls, space, starts, cases, steps) if prepare is None or prepare(c) is not False]
     got, errors = ours(drawn)
@@ -125,6 +127,8 @@ def sweep(ours, cls, space, *, starts={}, cases=48, steps=STEPS, differs=lambda 
             if sigmas is not None:
                 assert relative_error(got[name + ".sigmas"], sigmas) < grid_tolerance, (case, sigmas, got[name + ".sigmas"])
         error = relative_error(got[name + ".sample"], x)
+        if of_noise:
+            error *= min(1.0, (x.abs().max() / (of_noise * (1 + torch.as_tensor(sigmas).max()))).item())
         worst = max(worst, error)
         limit = tolerance(case) if callable(tolerance) else tolerance
         assert error < limit, (case, error)

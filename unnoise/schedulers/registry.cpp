@@ -20,7 +20,7 @@ SchedulerFactory make_cm_stochastic, make_score_sde_ve, make_score_sde_vp, make_
 SchedulerFactory make_flow_euler, make_flow_heun, make_flow_lcm;
 // k-diffusion: steps in sigma
 SchedulerFactory make_euler, make_euler_ancestral, make_heun, make_lms, make_kdpm2, make_kdpm2_ancestral,
-    make_dpm_sde;
+    make_dpm_sde, make_karras_ve, make_edm_heun, make_dpm_2s_ancestral, make_dpm_3m_sde, make_restart;
 // DPM-Solver and its kin
 SchedulerFactory make_dpm_multistep, make_dpm_singlestep, make_unipc, make_deis;
 // Beyond diffusers
@@ -83,6 +83,23 @@ const std::vector<Row>& rows() {
       {{"dpm_sde", "DPMSolverSDEScheduler", true, "Crowson 2022, k-diffusion; Lu et al. 2022, DPM-Solver++, section 5", "-",
         true, "2N-1", 25, "stochastic with good detail from few steps"},
        make_dpm_sde},
+      {{"edm_heun", "EDMHeunScheduler", false, "Karras et al. 2022, algorithm 2", "2", false, "2N-1", 18,
+        "EDM's own sampler on a model with a table of betas; s_churn makes it stochastic"},
+       make_edm_heun},
+      {{"dpm_2s_ancestral", "DPMSolver2SAncestralScheduler", false,
+        "Crowson 2022, k-diffusion; Lu et al. 2022, DPM-Solver++, algorithm 1", "2 with eta 0", true, "2N-1", 20,
+        "varied pictures with good detail, at two calls a step"},
+       make_dpm_2s_ancestral},
+      {{"dpm_3m_sde", "DPMSolver3MSDEScheduler", false,
+        "Crowson 2023, k-diffusion; Lu et al. 2022, DPM-Solver++, section 5", "3 with eta 0", true, "N", 40,
+        "stochastic with many steps; best with exponential sigmas"},
+       make_dpm_3m_sde},
+      {{"restart", "RestartScheduler", false, "Xu et al. 2023, algorithm 1", "-", true,
+        "2N-1 + 2 restart_count restart_steps", 18, "corrects earlier errors by going back up; better than Heun at the same calls"},
+       make_restart},
+      {{"karras_ve", "KarrasVeScheduler", true, "Karras et al. 2022, algorithm 2 and table 5", "-", true, "2N-1", 50,
+        "variance-exploding networks (NCSN++) in diffusers' deprecated pipeline"},
+       make_karras_ve},
       // DPM-Solver and its kin: steps in lambda
       {{"dpm_multistep", "DPMSolverMultistepScheduler", true, "Lu et al. 2022, DPM-Solver++, algorithm 2", "1 to 3",
         false, "N", 20, "the first to try: good pictures from 15 to 25 steps, with guidance, in latents and pixels"},
