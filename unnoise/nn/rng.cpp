@@ -58,7 +58,10 @@ Tensor Rng::uniform(const Shape& shape) {
   return draw_each(generators_, shape, [](const Shape& s, at::Generator& g) { return at::rand(s, g, at::kFloat); });
 }
 
-Tensor Rng::integers(int64_t high, int64_t n) { return at::randint(0, high, {n}, generator(), at::kLong); }
+Tensor Rng::integers(int64_t high, int64_t n) {
+  return draw_each(generators_, {n},
+                   [high](const Shape& s, at::Generator& g) { return at::randint(0, high, s, g, at::kLong); });
+}
 
 Tensor Rng::permutation(int64_t n) { return at::randperm(n, generator(), at::kLong); }
 

@@ -121,19 +121,16 @@ BrownianTree::Halves BrownianTree::halves(const Node& node, double middle, const
 
 BrownianNoise::BrownianNoise(const Tensor& x, float sigma_min, float sigma_max, std::optional<int64_t> seed, Rng& rng)
     : options_(x.options()) {
+  constexpr int64_t kHighest = std::numeric_limits<int64_t>::max();
   Shape shape = x.sizes().vec();
   if (seed || rng.streams() == 1) {
-    const int64_t drawn = seed ? *seed : rng.integers(std::numeric_limits<int64_t>::max(), 1).item<int64_t>();
+    const int64_t drawn = seed ? *seed : rng.integers(kHighest, 1).item<int64_t>();
     trees_.emplace_back(sigma_min, sigma_max, std::move(shape), static_cast<uint64_t>(drawn));
     return;
   }
-  const Tensor draws = (rng.uniform({shape[0], 3}) * double{1 << 21}).to(at::kLong);  // 21 bits each
-  shape[0] = 1;
-  for (int64_t i = 0; i < draws.size(0); ++i) {
-    uint64_t drawn = 0;
-    for (int64_t j = 0; j < 3; ++j) drawn = (drawn << 21) | static_cast<uint64_t>(draws[i][j].item<int64_t>());
-    trees_.emplace_back(sigma_min, sigma_max, shape, drawn);
-  }
+  const Tensor drawn = rng.integers(kHighest, std::exchange(shape[0], 1));
+  for (int64_t i = 0; i < drawn.size(0); ++i)
+    trees_.emplace_back(sigma_min, sigma_max, shape, static_cast<uint64_t>(drawn[i].item<int64_t>()));
 }
 
 Tensor BrownianNoise::operator()(float sigma, float sigma_next) {

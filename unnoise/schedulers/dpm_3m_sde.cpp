@@ -1,9 +1,11 @@
 // DPM++ 3M SDE of k-diffusion (Crowson 2023): the third order multistep solver of Lu et al. 2022, "DPM-Solver++",
-// section 5, for the SDE. With h the step in lambda = -log sigma, h_eta = (1 + eta) h and D the divided differences of
-// x0 over lambda:
+// section 5, for the SDE. With h the step in lambda = -log sigma, h_eta = (1 + eta) h, and x0', x0'' the derivatives of
+// x0 by lambda:
 //
-//   x' = e^-h_eta x + (1 - e^-h_eta) x0 + h phi_2 D1 - h phi_3 D2 + sigma' sqrt(1 - e^(-2 eta h)) z
+//   x' = e^-h_eta x + (1 - e^-h_eta) x0 + h phi_2 x0' - h^2 phi_3 x0'' + sigma' sqrt(1 - e^(-2 eta h)) z
 //   phi_2 = (e^-h_eta - 1) / h_eta + 1,   phi_3 = phi_2 / h_eta - 1/2
+//
+// k-diffusion takes half of x0'' (a divided difference for the derivative), which leaves the method at second order.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/add.h>
 #include <fmt/format.h>
@@ -52,9 +54,9 @@ class Dpm3mSdeSolver final : public SigmaSolver {
     if (past_.size() == 2) {
       const double r0 = past_[0].h / h, r1 = past_[1].h / h;
       const Tensor d0 = (x0 - past_[0].x0) / r0, d1 = (past_[0].x0 - past_[1].x0) / r1;
-      const Tensor second = (d0 - d1) / (r0 + r1);
+      const Tensor second = (d0 - d1) / (r0 + r1);  // h^2 x0'' / 2
       next = at::add(next, at::add(d0, second, r0), phi_2);
-      next = at::add(next, second, -phi_3);
+      next = at::add(next, second, -2 * phi_3);
     } else if (past_.size() == 1) {
       next = at::add(next, x0 - past_[0].x0, phi_2 * h / past_[0].h);
     }

@@ -167,6 +167,10 @@ Tensor toward(const Tensor& x, const Tensor& x0, double sigma, double sigma_next
 AncestralStep ancestral_step(float sigma, float sigma_next, double eta) {
   const double from = sigma, to = sigma_next;
   if (to >= from || eta == 0) return {sigma_next, 0};
+  // What diffusers computes in float32 cancels where the step is long, and its pictures depend on what is left.
+  const float up1 = torch_sqrt(sigma_next * sigma_next * (sigma * sigma - sigma_next * sigma_next) / (sigma * sigma));
+  const float down1 = torch_sqrt(std::max(sigma_next * sigma_next - up1 * up1, 0.0f));
+  if (eta == 1 && (down1 > 0 || to == 0)) return {down1, std::min(up1, sigma_next)};
   const double ratio2 = (to / from) * (to / from), eta2 = eta * eta;
   const double up = eta * to * std::sqrt(1 - ratio2), down = to * std::sqrt(std::max(1 - eta2 + eta2 * ratio2, 0.0));
   return {static_cast<float>(down), static_cast<float>(up)};
