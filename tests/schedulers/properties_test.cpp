@@ -27,6 +27,13 @@ Json with_spacing(const std::string& spacing) {
 
 bool rises(const std::string& name) { return name.ends_with("_inverse"); }
 
+/// By design: RePaint and Restart go back up, PNDM's warm-up goes to and fro, and methods that land below the next level
+/// before they add noise ask the network there.
+bool zigzags(const std::string& name) {
+  static const std::set<std::string> names{"repaint", "restart", "pndm", "kdpm2_ancestral", "dpm_2s_ancestral", "karras_ve"};
+  return names.contains(name);
+}
+
 StartOptions start_of(const std::string& name, int64_t steps) {
   StartOptions options{.steps = steps};
   if (name == "repaint")
@@ -44,6 +51,14 @@ std::optional<Run> try_start(const Scheduler& scheduler, const std::string& name
     EXPECT_THAT(error.message(), HasSubstr("step")) << name << " " << steps;
     return std::nullopt;
   }
+}
+
+/// What a network says that keeps x at the size of noise, whatever its prediction means: a score is -x / sigma^2, and
+/// karras_ve's network answers -eps.
+Tensor sound_output(const std::string& name, const Tensor& seen) {
+  if (name == "score_sde_ve") return -seen / seen.square().mean();
+  if (name == "karras_ve") return -seen / seen.square().mean().sqrt();
+  return seen * 0.9;
 }
 
 class EverySampler : public testing::TestWithParam<std::string> {};
@@ -73,7 +88,7 @@ TEST_P(EverySampler, GridsAreOrderedAndFiniteForEveryNumberOfSteps) {
     const int64_t most = std::min<int64_t>(1000, scheduler->num_train_timesteps());
     int64_t refused = 0;
     for (int64_t steps = 1; steps <= most; ++steps) {
-      // RePaint jumps back and PNDM's warm-up zigzags by design; the former has thousands of steps, so a few Ns do.
+      // RePaint has thousands of steps: a few Ns do.
       if (name == "repaint" && steps > 20 && steps % 100 != 0) continue;
       const auto run = try_start(*scheduler, name, steps);
       if (!run) {
@@ -85,7 +100,7 @@ TEST_P(EverySampler, GridsAreOrderedAndFiniteForEveryNumberOfSteps) {
       for (const Step& step : run->steps()) {
         const double t = step.timestep.item<double>();
         ASSERT_TRUE(std::isfinite(t)) << name << " " << spacing << " N=" << steps;
-        if (name != "repaint" && name != "pndm") {
+        if (!zigzags(name)) {
           ASSERT_TRUE(rises(name) ? t >= last : t <= last) << name << " " << spacing << " N=" << steps << ": " << t
                                                            << " after " << last;
         }
@@ -94,7 +109,9 @@ TEST_P(EverySampler, GridsAreOrderedAndFiniteForEveryNumberOfSteps) {
       const auto sigmas = run->sigmas();
       for (const double sigma : sigmas) ASSERT_TRUE(std::isfinite(sigma)) << name << " " << spacing << " N=" << steps;
     }
-    EXPECT_LE(refused, most / 20) << name << " " << spacing;
+    // Distilled models know the 50 steps of their teacher's grid; other methods may need a few steps at least.
+    const bool is_distilled = scheduler->config().contains("original_inference_steps");
+    EXPECT_LE(refused, is_distilled ? most - 50 : most / 20) << name << " " << spacing;
   }
 }
 
@@ -115,9 +132,7 @@ TEST_P(EverySampler, LoopsStayFinite) {
       Rng rng(0);
       Tensor x = run->first({1, 3, 8, 8}, rng);
       for (const Step& step : run->steps()) {
-        // a network that keeps x at the size of noise, whatever the prediction means
-        const Tensor seen = run->input(x, step);
-        auto result = run->step(x, seen * 0.9, step, rng);
+        auto result = run->step(x, sound_output(name, run->input(x, step)), step, rng);
         ASSERT_EQ(result.prev_sample.sizes(), x.sizes()) << name;
         x = result.prev_sample;
       }

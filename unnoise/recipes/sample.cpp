@@ -65,7 +65,7 @@ class Animation {
   void add(const SampleStep& at) {
     const int64_t every = std::max<int64_t>(1, at.steps / kFrames);
     if (at.first_image == 0 && (at.step % every == 0 || at.step == 1 || at.step == at.steps))
-      frames_.push_back(image_grid(at.x));
+      frames_.push_back(image_grid(to_unit_spread(at.x)));
   }
   const std::vector<Image>& frames() const { return frames_; }
 

@@ -13,7 +13,7 @@ namespace unnoise {
 namespace {
 
 constexpr auto kClassName = "DormandPrinceScheduler";
-constexpr double kFirstStep = 0.1;  // in log sigma
+constexpr OdeSteps kSteps{.first = 0.1, .longest = 2};  // in log sigma
 
 class Dopri5Solver final : public AdaptiveSolver {
  public:
@@ -22,7 +22,7 @@ class Dopri5Solver final : public AdaptiveSolver {
 
  private:
   std::optional<Point> advance(const Tensor& y, const Tensor& denoised) override {
-    if (!ode_) ode_.emplace(y / size(first_tau()), first_tau(), last_tau(), kFirstStep, tolerance_);
+    if (!ode_) ode_.emplace(y / size(first_tau()), first_tau(), last_tau(), kSteps, tolerance_);
     // z' = y' / size - y size' / size^2, with y' = y - D and size' = sigma^2 / size
     const double size = this->size(ode_->s()), sigma2 = size * size - 1;
     ode_->advance((y - denoised - y * (sigma2 / (size * size))) / size);

@@ -55,11 +55,12 @@ void check_tolerance(const OdeTolerance& tolerance) {
     if (!(value > 0)) throw usage_error(fmt::format("{}: expected above 0, found {}", name, value));
 }
 
-DormandPrince::DormandPrince(Tensor y, double begin, double end, double first_step, const OdeTolerance& tolerance)
+DormandPrince::DormandPrince(Tensor y, double begin, double end, const OdeSteps& steps, const OdeTolerance& tolerance)
     : y_(std::move(y)),
       s_(begin),
       end_(end),
-      h_(std::copysign(std::min(std::abs(first_step), std::abs(end - begin)), end - begin)),
+      h_(std::copysign(std::min(steps.first, std::abs(end - begin)), end - begin)),
+      longest_(steps.longest),
       tolerance_(tolerance),
       stage_y_(y_),
       stage_s_(begin) {
@@ -101,7 +102,7 @@ void DormandPrince::finish_step() {
     ++rejected_;
     k_.push_back(first);
   }
-  h_ *= factor;
+  h_ = std::clamp(h_ * factor, -longest_, longest_);
   begin_step();
 }
 

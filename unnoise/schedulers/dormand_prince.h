@@ -12,8 +12,13 @@
 namespace unnoise {
 
 struct OdeTolerance {
-  double rtol = 1e-4;  ///< error that a step may make, relative to |y|
-  double atol = 1e-4;  ///< and in y's own unit
+  double rtol = 1e-3;  ///< error that a step may make, relative to |y|
+  double atol = 1e-3;  ///< and in y's own unit
+};
+
+struct OdeSteps {
+  double first;    ///< length of the first step to try
+  double longest;  ///< no step is longer: the error's estimate is blind to what happens between its seven points
 };
 
 /// Throws Error::usage when one is not above 0.
@@ -22,7 +27,7 @@ void check_tolerance(const OdeTolerance& tolerance);
 class DormandPrince {
  public:
   /// From y at `begin` to `end` (either direction). y [B,...]: a step is as long as its worst row allows.
-  DormandPrince(Tensor y, double begin, double end, double first_step, const OdeTolerance& tolerance);
+  DormandPrince(Tensor y, double begin, double end, const OdeSteps& steps, const OdeTolerance& tolerance);
 
   bool is_done() const { return done_; }
   /// Where the derivative is wanted next; when done, the end.
@@ -41,6 +46,7 @@ class DormandPrince {
 
   Tensor y_;       // at s_, where the current step begins
   double s_, end_, h_;
+  const double longest_;
   const OdeTolerance tolerance_;
   std::vector<Tensor> k_;  // derivatives of the stages so far; the last stage is the next step's first
   Tensor stage_y_;

@@ -14,7 +14,7 @@
 namespace unnoise {
 namespace {
 
-constexpr double kFirstStep = 0.1;  // in log sigma
+constexpr OdeSteps kSteps{.first = 0.1, .longest = 2};  // in log sigma
 
 /// f and its divergence at (y, sigma): [B,d] and [B].
 struct Flow {
@@ -72,7 +72,7 @@ Likelihood log_likelihood(const Denoiser& denoise, const Tensor& x, const Likeli
   const double unit = std::sqrt(static_cast<double>(d));
   const double begin = std::log(options.sigma_min), end = std::log(options.sigma_max);
   const Tensor none = at::zeros({batch, 1}, x.options());
-  DormandPrince ode(at::cat({x.flatten(1) / scale_at(begin), none}, 1), begin, end, kFirstStep, options.tolerance);
+  DormandPrince ode(at::cat({x.flatten(1) / scale_at(begin), none}, 1), begin, end, kSteps, options.tolerance);
   Likelihood result;
   while (!ode.is_done()) {
     const double size = scale_at(ode.s()), sigma2 = size * size - 1;
