@@ -1,6 +1,8 @@
-"""The methods that walk the table of abar, and the consistency models, beside the installed diffusers: random configurations
+"""The methods that walk the table of abar, consistency models and SDEs beside the installed diffusers: random configurations
 through whole sampling loops (see scheduler_sweep.py). The table itself and the dense grid of DDPM and DDIM: test_schedulers.py.
 """
+import math
+
 import pytest
 import torch
 from diffusers import (
@@ -8,10 +10,17 @@ from diffusers import (
     DDIMInverseScheduler,
     DDIMScheduler,
     DDPMScheduler,
+    DDPMWuerstchenScheduler,
+    IPNDMScheduler,
     LCMScheduler,
     PNDMScheduler,
+    RePaintScheduler,
+    SCMScheduler,
+    ScoreSdeVeScheduler,
     TCDScheduler,
+    UnCLIPScheduler,
 )
+from diffusers.schedulers.deprecated import ScoreSdeVpScheduler
 from scheduler_sweep import GRID_ARGUMENTS, accepted, network, reference_loop, sweep
 
 BETAS = {
@@ -102,7 +111,6 @@ def test_ddpm(ours):
         case["learned"] = case["config"]["variance_type"] == "learned_range"
         return within_the_table(case)
 
-    # fixed_large at timestep 999 of zero SNR and a first beta that float32 loses are NaN there: not compared.
     sweep(ours, DDPMScheduler, DDPM_SPACE, starts={"timesteps": TIMESTEPS, "begin": [None, None, 1, 3]}, cases=180,
           prepare=prepare, loop=from_begin, differs=known)
 
@@ -204,3 +212,168 @@ def test_cm_stochastic(ours):
     }
     starts = {"timesteps": [None, None, [22, 0], [39, 30, 17, 3], [5]], "begin": [None, None, 1, 2]}
     sweep(ours, CMStochasticIterativeScheduler, space, starts=starts, cases=120, prepare=small_begin, loop=reference_loop)
+
+
+def first_noise(case, sigma=1.0):
+    """The initial noise, and the generator that comes after it."""
+    generator = torch.Generator().manual_seed(case["seed"])
+    return torch.randn(case["shape"], generator=generator) * sigma, generator
+
+
+def repaint_pipeline(scheduler, case):
+    """RePaintPipeline's loop. Of the timesteps those count at which the network is called."""
+    start = case["start"]
+    x, generator = first_noise(case)
+    count = math.prod(case["shape"])
+    image = torch.arange(count).reshape(case["shape"]) % 7 / 3 - 1
+    mask = (torch.arange(math.prod(case["shape"][2:])).reshape(1, 1, *case["shape"][2:]) % 3 == 0).float()
+    scheduler.set_timesteps(start["steps"], start.get("jump_length", 10), start.get("jump_n_sample", 10))
+    scheduler.eta = start.get("eta", scheduler.eta)
+    called = []
+    before = scheduler.timesteps[0] + 1
+    for t in scheduler.timesteps:
+        if t < before:
+            called.append(t)
+            x = scheduler.step(network(x, t), t, x, image, mask, generator).prev_sample
+        else:
+            x = scheduler.undo_step(x, before, generator)
+        before = t
+    return x, torch.stack(called), None
+
+
+def test_repaint(ours):
+    def prepare(case):
+        case["known"] = True
+        return case["start"]["steps"] * case["start"].get("jump_n_sample", 10) <= 3000  # seconds, not minutes
+
+    space = {"num_train_timesteps": [1000, 400], **BETAS, "beta_schedule": BETAS["beta_schedule"] + ["sigmoid"],
+             "eta": [0.0, 0.5, 1.0], "clip_sample": [True, False]}
+    starts = {"eta": [None, 0.0, 0.7], "jump_length": [None, 1, 2, 7], "jump_n_sample": [1, 2, 3]}
+    sweep(ours, RePaintScheduler, space, starts=starts, cases=90, prepare=prepare, loop=repaint_pipeline)
+
+
+def unclip_pipeline(scheduler, case):
+    """Its pipelines' loop: the step is told the timestep that it leads to, but for the last."""
+    x, generator = first_noise(case)
+    scheduler.set_timesteps(case["start"]["steps"])
+    timesteps = scheduler.timesteps[case["start"].get("begin", 0):]
+    for i, t in enumerate(timesteps):
+        following = None if i + 1 == len(timesteps) else timesteps[i + 1]
+        x = scheduler.step(network(x, t, case["learned"]), t, x, prev_timestep=following, generator=generator).prev_sample
+    return x, timesteps, None
+
+
+def test_unclip(ours):
+    def prepare(case):
+        case["learned"] = case["config"]["variance_type"] == "learned_range"
+        small_begin(case)
+        return case["start"]["steps"] <= case["config"]["num_train_timesteps"]  # diffusers repeats timesteps beyond
+
+    space = {"num_train_timesteps": [1000, 1000, 400], "variance_type": ["fixed_small_log", "learned_range"], **CLIP,
+             "prediction_type": ["epsilon", "sample"]}
+    sweep(ours, UnCLIPScheduler, space, starts={"begin": [None, None, 1, 3]}, cases=100, prepare=prepare, loop=unclip_pipeline,
+          differs=lambda case: "one step: a division by zero in diffusers" if case["start"]["steps"] == 1 else None)
+
+
+def score_sde_ve_pipeline(scheduler, case):
+    """ScoreSdeVePipeline's loop: what it returns is the mean of the last step."""
+    x, generator = first_noise(case, scheduler.init_noise_sigma)
+    steps = case["start"]["steps"]
+    scheduler.set_timesteps(steps)
+    scheduler.set_sigmas(steps)
+    told = []
+    for i, t in enumerate(scheduler.timesteps):
+        sigma = scheduler.sigmas[i]
+        for _ in range(scheduler.config.correct_steps):
+            told.append(sigma)
+            x = scheduler.step_correct(network(x, sigma), x, generator=generator).prev_sample
+        told.append(sigma)
+        x, mean = scheduler.step_pred(network(x, sigma), t, x, generator=generator, return_dict=False)
+    return mean, torch.stack(told), scheduler.sigmas
+
+
+def test_score_sde_ve(ours):
+    space = {
+        "snr": [0.15, 0.05],
+        "sigma_min": [0.01, 0.1],
+        "sigma_max": [1348.0, 50.0],
+        "sampling_eps": [1e-5, 1e-3],
+        "correct_steps": [1, 1, 0, 2],
+    }
+    # The stand-in is no score: x grows by sigma^2 a step until it is infinite. Few steps stay finite.
+    sweep(ours, ScoreSdeVeScheduler, space, steps=[1, 2, 3, 4, 5, 7], cases=100, loop=score_sde_ve_pipeline,
+          differs=lambda case: "one step: diffusers takes sigma_min for its level" if case["start"]["steps"] == 1 else None)
+
+
+def score_sde_vp_loop(scheduler, case):
+    x, generator = first_noise(case)
+    scheduler.set_timesteps(case["start"]["steps"])
+    for t in scheduler.timesteps:
+        x, mean = scheduler.step_pred(network(x, t), x, t, generator)
+    return mean, scheduler.timesteps, None
+
+
+def test_score_sde_vp(ours):
+    space = {"beta_min": [0.1, 0.5], "beta_max": [20, 10.0], "sampling_eps": [1e-3, 1e-2], "num_train_timesteps": [2000]}
+    sweep(ours, ScoreSdeVpScheduler, space, cases=60, loop=score_sde_vp_loop)
+
+
+def test_ipndm(ours):
+    def differs(case):
+        betas = case["config"]["trained_betas"]
+        return "trained_betas of another number of steps" if betas and case["start"]["steps"] != len(betas) - 1 else None
+
+    space = {"num_train_timesteps": [1000, 400], "trained_betas": [None, None, None, [0.98, 0.7, 0.3, 0.0]]}
+    sweep(ours, IPNDMScheduler, space, starts={"begin": [None, None, 1, 3]}, cases=70, prepare=small_begin, differs=differs)
+
+
+def scm_loop(scheduler, case):
+    """SanaSprintPipeline's: the last timestep is only where the run ends."""
+    x, generator = first_noise(case)
+    start = case["start"]
+    if "timesteps" in start:
+        scheduler.set_timesteps(len(start["timesteps"]) - 1, timesteps=start["timesteps"], max_timesteps=None,
+                                intermediate_timesteps=None)
+    else:
+        scheduler.set_timesteps(start["steps"], intermediate_timesteps=1.3 if start["steps"] == 2 else None)
+    begin = start.get("begin", 0)
+    if begin:
+        scheduler.set_begin_index(begin)
+    timesteps = scheduler.timesteps[begin:-1]
+    for t in timesteps:
+        x = scheduler.step(network(x, t), t, x, generator=generator).prev_sample
+    return x, timesteps, None
+
+
+TIMES = [None, None, [1.5, 1.1, 0.4, 0.0], [1.0, 0.2]]
+
+
+def within_the_times(case):
+    start = case["start"]
+    count = start.get("steps") or len(start["timesteps"]) - 1
+    if "begin" in start:
+        start["begin"] = min(start["begin"], count - 1)
+
+
+def test_scm(ours):
+    space = {"num_train_timesteps": [1000, 400], "sigma_data": [0.5, 1.0, 0.2], "prediction_type": ["trigflow"]}
+    sweep(ours, SCMScheduler, space, starts={"timesteps": TIMES, "begin": [None, None, 1]}, cases=70, prepare=within_the_times,
+          loop=scm_loop)
+
+
+def wuerstchen_loop(scheduler, case):
+    """Its pipelines': times a picture, the last only where the run ends."""
+    x, generator = first_noise(case)
+    start = case["start"]
+    scheduler.set_timesteps(start.get("steps"), timesteps=start.get("timesteps"))
+    timesteps = scheduler.timesteps[start.get("begin", 0):-1]
+    for t in timesteps:
+        x = scheduler.step(network(x, t), t.expand(len(x)), x, generator=generator).prev_sample
+    return x, timesteps, None
+
+
+def test_wuerstchen(ours):
+    times = [None, None, [1.0, 0.7, 0.4, 0.0], [0.8, 0.2]]
+    space = {"scaler": [1.0, 2.0, 0.5], "s": [0.008, 0.02]}
+    sweep(ours, DDPMWuerstchenScheduler, space, starts={"timesteps": times, "begin": [None, None, 1]}, cases=70,
+          prepare=within_the_times, loop=wuerstchen_loop)

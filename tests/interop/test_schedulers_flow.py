@@ -60,7 +60,12 @@ def test_flow_heun(ours):
         if "begin" in case["start"]:
             case["start"]["begin"] = min(case["start"]["begin"], 2 * (case["start"]["steps"] - 1))
 
-    sweep(ours, FlowMatchHeunDiscreteScheduler, space, starts=starts, cases=120, prepare=prepare)
+    def tolerance(case):
+        # diffusers takes the slope from (x - (x - v s)) / s, which in float32 loses digits at s = 0.0006, where a long step
+        # ends. Against the same loop in float64 it is 1e-4 off there with two steps, and unnoise, which takes v, 1e-7.
+        return 1e-3 if case["start"]["steps"] <= 3 else 1e-4
+
+    sweep(ours, FlowMatchHeunDiscreteScheduler, space, starts=starts, cases=120, prepare=prepare, tolerance=tolerance)
 
 
 def inverted(case):

@@ -39,7 +39,7 @@ class DdimInverseSolver final : public DiscreteSolver {
     // The first x is clean, and x0 says nothing about eps there: take x for the picture at the level that the network is told.
     const bool tells_eps = from.sigma > 0 || config_.prediction_type != PredictionType::sample;
     const Tensor eps = eps_from(config_.prediction_type, x, prediction, tells_eps ? from : to);
-    return {(to.alpha * x0).add_(eps, to.sigma), x0};
+    return {to.alpha * x0 + to.sigma * eps, x0};
   }
 
   Tensor x0(const Tensor& x, const Tensor& model_output, const Step& step) const override {

@@ -1,10 +1,11 @@
 // DDPM in continuous time with the cosine schedule: Pernias et al. 2023, "Würstchen"; ancestral sampling as in Ho et al. 2020,
 // algorithm 2, from t = 1 to 0. Names below: abar(t) = alphas_cumprod, prev = the next time of the grid.
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <numbers>
 
 #include "unnoise/core/error.h"
@@ -28,32 +29,39 @@ struct WuerstchenConfig {
   }
 };
 
-/// Nichol & Dhariwal 2021, eq. 17
+/// Nichol & Dhariwal 2021, eq. 17. In LibTorch's float32, as diffusers: with many steps alpha is nearly 1, and what is left
+/// of it in 1 - alpha are the last bits.
 class CosineSchedule {
  public:
-  explicit CosineSchedule(const WuerstchenConfig& config) : scaler_(config.scaler), s_(config.s) {}
+  explicit CosineSchedule(const WuerstchenConfig& config)
+      : scaler_(config.scaler), s_(at::full({1}, config.s, at::kFloat)), first_(cos_squared(at::zeros({1}, at::kFloat))) {}
 
-  float alpha_bar(double t) const {
-    if (scaler_ > 1) t = 1 - std::pow(1 - t, scaler_);
-    if (scaler_ < 1) t = std::pow(t, scaler_);
-    return static_cast<float>(std::clamp(cos_squared(t) / cos_squared(0), 1e-4, 0.9999));
+  float alpha_bar(float time) const {
+    Tensor t = at::full({1}, time, at::kFloat);
+    if (scaler_ > 1) t = 1 - (1 - t).pow(scaler_);
+    if (scaler_ < 1) t = t.pow(scaler_);
+    return (cos_squared(t) / first_).clamp(0.0001, 0.9999).item<float>();
   }
 
  private:
-  double cos_squared(double t) const { return std::pow(std::cos((t + s_) / (1 + s_) * std::numbers::pi / 2), 2); }
+  Tensor cos_squared(const Tensor& t) const {
+    return ((t + s_) / (1 + s_) * std::numbers::pi * 0.5).cos().square();
+  }
 
-  const double scaler_, s_;
+  const double scaler_;
+  const Tensor s_, first_;
 };
 
 class WuerstchenSolver final : public Solver {
  public:
   /// `times`: where each step begins, and the end.
-  WuerstchenSolver(const CosineSchedule& schedule, std::vector<float> times)
-      : schedule_(schedule), times_(std::move(times)) {}
+  WuerstchenSolver(const CosineSchedule& schedule, std::vector<float> times) : times_(std::move(times)) {
+    for (const float t : times_) abar_.push_back(schedule.alpha_bar(t));
+  }
 
   StepResult step(const Tensor& x, const Tensor& eps, const Step& step, Rng& rng) override {
     const auto i = static_cast<size_t>(step.index);
-    const float abar = schedule_.alpha_bar(times_[i]), abar_prev = schedule_.alpha_bar(times_[i + 1]);
+    const float abar = abar_[i], abar_prev = abar_[i + 1];
     const float alpha = abar / abar_prev;
     // Ho et al. 2020, eq. 11
     Tensor next = torch_sqrt(1 / alpha) * (x - ((1 - alpha) / torch_sqrt(1 - abar)) * eps);
@@ -71,12 +79,10 @@ class WuerstchenSolver final : public Solver {
   }
 
  private:
-  NoiseLevel level(const Step& step) const {
-    return level_of(schedule_.alpha_bar(times_[static_cast<size_t>(step.index)]));
-  }
+  NoiseLevel level(const Step& step) const { return level_of(abar_[static_cast<size_t>(step.index)]); }
 
-  const CosineSchedule schedule_;
   const std::vector<float> times_;
+  std::vector<float> abar_;
 };
 
 class WuerstchenScheduler final : public Scheduler {
