@@ -54,11 +54,11 @@ def with_lists(case):
 
 
 def without_leaps(case):
-    """Two calls a stretch: the slope at the lower end is (x - x0) / sigma_next, whose rounding a stretch from 20000 (squaredcos) in
-    few steps magnifies to any size, in both programs."""
+    """Two calls a stretch: the slope at the lower level is (x - x0) / sigma, whose rounding a few long steps down from 2000 or 20000
+    (squaredcos) magnify to any size, in both programs."""
     with_lists(case)
     config, start = case["config"], case["start"]
-    if config.get("beta_schedule") == "squaredcos_cap_v2":
+    if config.get("beta_schedule") == "squaredcos_cap_v2" or config.get("beta_start") == 0.001:
         start.pop("timesteps", None)
         start["steps"] = max(start.get("steps", 10), 10)
     if len(start.get("timesteps", [])) < 2 and start.get("steps", 1) < 2:
@@ -123,8 +123,8 @@ def test_euler(ours):
             return "continuous timesteps with log_linear levels: diffusers takes one step more than asked"
         return None
 
-    sweep(ours, EulerDiscreteScheduler, space, starts=starts, cases=160, prepare=prepare, differs=differs_for(EulerDiscreteScheduler, one_more),
-          of_noise=OF_NOISE, at_least=80)
+    sweep(ours, EulerDiscreteScheduler, space, starts=starts, cases=120, prepare=prepare, differs=differs_for(EulerDiscreteScheduler, one_more),
+          of_noise=OF_NOISE, at_least=60)
 
 
 SHARED = {k: v for k, v in SPACE.items() if k != "grid"}
@@ -137,7 +137,7 @@ def no_sample(case, scheduler):
 def test_euler_ancestral(ours):
     cls = EulerAncestralDiscreteScheduler
     space = {**SHARED, "rescale_betas_zero_snr": [False, False, True]}
-    sweep(ours, cls, space, cases=100, prepare=expand, differs=differs_for(cls, no_sample), of_noise=OF_NOISE)
+    sweep(ours, cls, space, cases=75, prepare=expand, differs=differs_for(cls, no_sample), of_noise=OF_NOISE)
 
 
 def test_heun(ours):
@@ -145,7 +145,7 @@ def test_heun(ours):
     space = {**SPACE, "clip_sample": [False, False, True], "clip_sample_range": [1.0, 2.5],
              "betas": [*BETAS, {"beta_schedule": "exp"}]}
     starts = {"timesteps": [None] * 5 + LISTS, "begin": [None, None, 2]}
-    sweep(ours, cls, space, starts=starts, cases=100, prepare=without_leaps, differs=differs_for(cls), of_noise=OF_NOISE)
+    sweep(ours, cls, space, starts=starts, cases=75, prepare=without_leaps, differs=differs_for(cls), of_noise=OF_NOISE)
 
 
 def test_lms(ours):
@@ -157,13 +157,13 @@ def test_lms(ours):
         return None
 
     # 1e-3 where the same cancellation is milder
-    sweep(ours, cls, SPACE, starts={"order": [None, 1, 2, 3, 4, 6]}, cases=90, prepare=expand, differs=differs_for(cls, near_levels),
+    sweep(ours, cls, SPACE, starts={"order": [None, 1, 2, 3, 4, 6]}, cases=60, prepare=expand, differs=differs_for(cls, near_levels),
           of_noise=OF_NOISE, tolerance=lambda case: 1e-3 if case["start"]["steps"] > 100 else 1e-4)
 
 
 @pytest.mark.parametrize("cls", [KDPM2DiscreteScheduler, KDPM2AncestralDiscreteScheduler])
 def test_kdpm2(ours, cls):
-    sweep(ours, cls, SPACE, starts={"begin": [None, None, 2]}, cases=100, prepare=without_leaps,
+    sweep(ours, cls, SPACE, starts={"begin": [None, None, 2]}, cases=75, prepare=without_leaps,
           differs=differs_for(cls, no_sample), of_noise=OF_NOISE)
 
 
@@ -187,7 +187,7 @@ def test_dpm_sde(ours):
     space = {**SPACE, "noise_sampler_seed": [None, 0, 7, 2**40 + 3]}
 
     # 1000 steps take torchsde half a minute
-    sweep(ours, cls, space, starts={"begin": [None, None, 2], "s_noise": [None, 1.003]}, cases=90, steps=[1, 2, 3, 5, 10, 20, 50, 100],
+    sweep(ours, cls, space, starts={"begin": [None, None, 2], "s_noise": [None, 1.003]}, cases=75, steps=[1, 2, 3, 5, 10, 20, 50, 100],
           prepare=without_leaps, differs=differs_for(cls, no_sample), loop=from_one_stream, of_noise=OF_NOISE)
 
 
