@@ -109,6 +109,7 @@ INSTANTIATE_TEST_SUITE_P(Samplers, Convergence,
                              OrderRow{"euler", kLeading, Scale::ve, 1},
                              OrderRow{"heun", kLeading, Scale::ve, 2},
                              OrderRow{"kdpm2", kLeading, Scale::ve, 2},
+                             OrderRow{"edm_heun", {{"use_karras_sigmas", false}, {"timestep_spacing", "leading"}}, Scale::ve, 2},
                              OrderRow{"lms", kLeading, Scale::ve, 4, 9e-7},
                              OrderRow{"pndm", with(kLeading, {{"skip_prk_steps", true}}), Scale::vp, 2},
                              OrderRow{"dpm_multistep", {{"solver_order", 1}}, Scale::vp, 1},
@@ -155,8 +156,16 @@ TEST_P(Stochastic, EndsWithMeanAndVarianceOfTheData) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Samplers, Stochastic,
-                         testing::Values(NoisyRow{"ddpm", kFree, {.steps = 1000}},
-                                         NoisyRow{"ddim", kFree, {.steps = 500, .eta = 1}}),
+                         testing::Values(
+                             NoisyRow{"ddpm", kFree, {.steps = 1000}}, NoisyRow{"ddim", kFree, {.steps = 500, .eta = 1}},
+                             NoisyRow{"euler_ancestral", {}, {.steps = 500}},
+                             NoisyRow{"kdpm2_ancestral", {}, {.steps = 200}}, NoisyRow{"dpm_sde", {}, {.steps = 100}},
+                             NoisyRow{"dpm_2s_ancestral", {}, {.steps = 200}},
+                             NoisyRow{"dpm_3m_sde", {}, {.steps = 300}},
+                             NoisyRow{"edm_heun", {}, {.steps = 100, .s_churn = 20}},
+                             NoisyRow{"restart", {{"restart_steps", 20}}, {.steps = 100}},
+                             NoisyRow{"dpm_multistep", {{"algorithm_type", "sde-dpmsolver++"}}, {.steps = 500}},
+                             NoisyRow{"sa_solver", {}, {.steps = 200}}),
                          [](const auto& info) { return info.param.name + std::to_string(info.index); });
 
 // The methods that choose their steps themselves: the error follows the tolerance.
