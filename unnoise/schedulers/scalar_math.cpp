@@ -14,5 +14,6 @@ Tensor tensor_of(float x) { return at::scalar_tensor(x, at::kFloat); }
 float torch_sqrt(float x) { return tensor_of(x).sqrt_().item<float>(); }
 float torch_log(float x) { return tensor_of(x).log_().item<float>(); }
 float torch_exp(float x) { return tensor_of(x).exp_().item<float>(); }
+float torch_expm1(float x) { return tensor_of(x).expm1_().item<float>(); }
 
 }  // namespace unnoise

@@ -9,5 +9,6 @@ namespace unnoise {
 float torch_sqrt(float x);
 float torch_log(float x);
 float torch_exp(float x);
+float torch_expm1(float x);
 
 }  // namespace unnoise

@@ -88,10 +88,11 @@ double SigmaTable::sigma(double t) const {
 double SigmaTable::timestep(double sigma) const {
   const double log_sigma = std::log(std::max(sigma, 1e-10));
   if (log_sigmas_.size() < 2) return 0;
-  // The last level at or below this one; the last interval serves what lies above the table.
-  const auto above = std::upper_bound(log_sigmas_.begin(), log_sigmas_.end(), log_sigma,
-                                      [](double value, float level) { return value < static_cast<double>(level); });
-  const auto found = std::max<int64_t>(above - log_sigmas_.begin() - 1, 0);
+  // The last level at or below this one (with zero terminal SNR the table falls at its end); the last interval serves
+  // what lies above the table.
+  const auto below = std::find_if(log_sigmas_.rbegin(), log_sigmas_.rend(),
+                                  [&](float level) { return static_cast<double>(level) <= log_sigma; });
+  const auto found = std::max<int64_t>(log_sigmas_.rend() - below - 1, 0);
   const auto i = std::min<int64_t>(found, static_cast<int64_t>(log_sigmas_.size()) - 2);
   const double low = log_sigmas_[static_cast<size_t>(i)], high = log_sigmas_[static_cast<size_t>(i) + 1];
   const double w = std::clamp((low - log_sigma) / (low - high), 0.0, 1.0);

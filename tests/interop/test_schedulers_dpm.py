@@ -1,0 +1,226 @@
+"""DPM-Solver and its kin against the installed diffusers, over the whole space of their configs."""
+import math
+
+import diffusers
+import numpy as np
+import torch
+from scheduler_sweep import accepted, network, sweep
+
+FLAGS = [False, True]
+BETAS = {
+    "beta_schedule": ["linear", "scaled_linear", "squaredcos_cap_v2"],
+    "beta_start": [0.0001, 0.00085],
+    "beta_end": [0.02, 0.012],
+}
+THRESHOLD = {"thresholding": [False, False, True], "dynamic_thresholding_ratio": [0.87], "sample_max_value": [1.5]}
+SPACING = {"timestep_spacing": ["linspace", "leading", "trailing"], "steps_offset": [0, 1]}
+# one of these a case; "grid" is taken apart by keep()
+GRIDS = [None, None, "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_flow_sigmas"]
+TIMESTEPS = [None, None, None, None, None, [999, 600, 200, 10], [900, 800, 500, 30, 0], [400]]
+BEGIN = [0, 0, 0, 1, 4]
+
+
+def loop(scheduler, case, prepare=lambda scheduler: None):
+    """As scheduler_sweep.reference_loop, but always told where it begins, as diffusers' pipelines do: looking the first timestep
+    up, diffusers takes the second of two equal ones and then runs off the end of its list."""
+    start = dict(case["start"])
+    steps, begin = start.pop("steps", None), start.pop("begin", 0)
+    if "timesteps" not in start and "sigmas" not in start:
+        start["num_inference_steps"] = steps
+    if "sigmas" in start:
+        start["sigmas"] = np.array(start["sigmas"])
+    scheduler.set_timesteps(**start)
+    prepare(scheduler)
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(begin)
+    generator = torch.Generator().manual_seed(case["seed"])
+    x = torch.randn(case["shape"], generator=generator) * scheduler.init_noise_sigma
+    timesteps = scheduler.timesteps[begin:]
+    for t in timesteps:
+        out = network(scheduler.scale_model_input(x, t), t, case.get("learned"))
+        x = scheduler.step(out, t, x, **accepted(scheduler.step, generator=generator)).prev_sample
+    return x, timesteps, scheduler.sigmas
+
+
+def loop_in_double(scheduler, case):
+    """diffusers' coefficients in float64: they are differences of products, and in float32 little is left of them where steps are
+    short or sigmas large. unnoise computes these in double."""
+
+    def widen(scheduler):
+        scheduler.sigmas = scheduler.sigmas.double()
+
+    return loop(scheduler, case, widen)
+
+
+def cancels(case):
+    """Where weights of past outputs in float32, computed in another order, tell in the picture: very uneven steps."""
+    c = case["config"]
+    return 5e-3 if c.get("use_beta_sigmas") and c["solver_order"] > 1 else 1e-3 if c.get("use_beta_sigmas") else 1e-4
+
+
+def keep(case):
+    """Puts together what belongs together."""
+    config, start = case["config"], case["start"]
+    grid = config.pop("grid", None)
+    if grid:
+        config[grid] = True
+        start.pop("timesteps", None) and start.setdefault("steps", 10)
+        config.pop("lambda_min_clipped", None)
+    if grid == "use_flow_sigmas":
+        if config["prediction_type"] == "v_prediction":  # is none of a flow
+            of_eps = not config.get("predict_x0", True) or config.get("algorithm_type") in ("dpmsolver", "sde-dpmsolver")
+            config["prediction_type"] = "epsilon" if of_eps else "flow_prediction"
+    else:
+        config.pop("use_dynamic_shifting", None)
+    if not config.get("use_dynamic_shifting"):
+        start.pop("mu", None)
+    if config.get("lambda_min_clipped") == -5.1 and config.get("timestep_spacing") == "trailing":
+        config.pop("lambda_min_clipped")
+    count = len(start["timesteps"]) if "timesteps" in start else len(start["sigmas"]) if "sigmas" in start else start["steps"]
+    start["begin"] = min(start.get("begin", 0), count - 1)
+    case["learned"] = config.get("variance_type") == "learned" and config["prediction_type"] == "epsilon"
+    return True
+
+
+def repeats(case):
+    """Steps of no length make diffusers' differences of past outputs 0 / 0."""
+    c, start = case["config"], case["start"]
+    steps = start.get("steps", 0)
+    if c.get("timestep_spacing") == "leading" and steps + c.get("steps_offset", 0) >= 1000:
+        return "timesteps beyond the table, or all 0"
+    if c.get("timestep_spacing") == "trailing" and len(trailing(steps)) > steps:
+        return "one timestep too many, -1"
+    return None
+
+
+def trailing(steps):
+    return np.arange(1000, 0, -1000 / steps).round() if steps else []
+
+
+MULTISTEP = {
+    **BETAS, **THRESHOLD, **SPACING,
+    "solver_order": [1, 2, 3],
+    "prediction_type": ["epsilon", "sample", "v_prediction"],
+    "algorithm_type": ["dpmsolver", "dpmsolver++", "dpmsolver++", "sde-dpmsolver", "sde-dpmsolver++", "deis"],
+    "solver_type": ["midpoint", "heun", "logrho", "bh2"],
+    "lower_order_final": FLAGS,
+    "euler_at_final": FLAGS,
+    "grid": GRIDS + ["use_lu_lambdas"],
+    "flow_shift": [1.0, 3.0],
+    "final_sigmas_type": ["zero", "sigma_min", "sigma_min"],
+    "lambda_min_clipped": [-math.inf, -5.1],
+    "variance_type": [None, "learned"],
+    "rescale_betas_zero_snr": FLAGS,
+    "use_dynamic_shifting": FLAGS,
+}
+
+
+def test_dpm_multistep(ours):
+    def differs(case):
+        c = case["config"]
+        if c["algorithm_type"] == "sde-dpmsolver" and c["solver_order"] == 3:
+            return "no such method"
+        if c["algorithm_type"] == "deis" and c["final_sigmas_type"] == "zero":
+            return "diffusers takes dpmsolver++ for deis, but only after having refused it"
+        return repeats(case)
+
+    sweep(ours, diffusers.DPMSolverMultistepScheduler, MULTISTEP, starts={"timesteps": TIMESTEPS, "begin": BEGIN, "mu": [None, 0.8]},
+          cases=300, prepare=keep, loop=loop, differs=differs, tolerance=cancels, at_least=150)
+
+
+SINGLESTEP = {k: v for k, v in MULTISTEP.items()
+              if k not in ("euler_at_final", "timestep_spacing", "steps_offset", "rescale_betas_zero_snr")}
+SINGLESTEP |= {"algorithm_type": ["dpmsolver", "dpmsolver++", "dpmsolver++", "sde-dpmsolver++", "deis"], "grid": GRIDS}
+
+
+def test_dpm_singlestep(ours):
+    def differs(case):
+        c = case["config"]
+        if c["algorithm_type"] == "dpmsolver" and c["thresholding"]:
+            return "diffusers stumbles over an unset variable"
+        if c["algorithm_type"] == "deis" and c["final_sigmas_type"] == "zero":
+            return "as in test_dpm_multistep"
+        if case["start"].get("steps", 0) > 995:
+            return "timesteps come twice"
+        return None
+
+    sweep(ours, diffusers.DPMSolverSinglestepScheduler, SINGLESTEP, cases=300, prepare=keep, loop=loop, differs=differs,
+          tolerance=cancels, starts={"timesteps": TIMESTEPS, "begin": BEGIN, "mu": [None, 0.8]}, at_least=150)
+
+
+UNIPC = {
+    **BETAS, **THRESHOLD, **SPACING,
+    "solver_order": [1, 2, 3],
+    "prediction_type": ["epsilon", "sample", "v_prediction"],
+    "predict_x0": [True, True, False],
+    "solver_type": ["bh1", "bh2", "bh2", "midpoint", "heun", "logrho"],
+    "lower_order_final": FLAGS,
+    "disable_corrector": [[], [], [0], [0, 1, 2]],
+    "grid": GRIDS,
+    "flow_shift": [1.0, 3.0],
+    "final_sigmas_type": ["zero", "sigma_min"],
+    "rescale_betas_zero_snr": FLAGS,
+    "use_dynamic_shifting": FLAGS,
+    "time_shift_type": ["exponential", "linear"],
+    "sigma_min": [None, None, 0.05],
+    "sigma_max": [None, None, 20.0],
+    "shift_terminal": [None, 0.1],
+}
+
+
+def keep_unipc(case):
+    keep(case)
+    config, start = case["config"], case["start"]
+    if not config.get("use_flow_sigmas"):
+        config.pop("shift_terminal")
+        start.pop("sigmas", None) and start.setdefault("steps", 20)
+    elif case["seed"] % 3 == 0 and "sigmas" not in start:
+        config["use_karras_sigmas"] = True
+        config["sigma_max"] = 200.0
+    if config.get("use_dynamic_shifting"):
+        start.setdefault("mu", 0.5)
+    if "sigmas" in start:
+        start.pop("steps", None)
+    start["begin"] = min(start["begin"], len(start["sigmas"]) - 1 if "sigmas" in start else start["steps"] - 1)
+    return True
+
+
+def test_unipc(ours):
+    def differs(case):
+        c = case["config"]
+        if not c["predict_x0"] and c["thresholding"]:
+            return "diffusers forgets the thresholding"
+        if c["final_sigmas_type"] == "zero" and not c["lower_order_final"] and c["solver_order"] > 1:
+            return "diffusers divides by an infinite step"
+        return repeats(case)
+
+    sweep(ours, diffusers.UniPCMultistepScheduler, UNIPC, cases=300, prepare=keep_unipc, loop=loop, differs=differs, at_least=120,
+          starts={"begin": BEGIN, "mu": [0.8, 1.5], "sigmas": [None, None, None, [1.0, 0.8, 0.5, 0.2], [0.9, 0.3]]})
+
+
+DEIS = {
+    **BETAS, **THRESHOLD, **SPACING,
+    "solver_order": [1, 2, 3],
+    "prediction_type": ["epsilon", "sample", "v_prediction"],
+    "algorithm_type": ["deis", "dpmsolver", "dpmsolver++"],
+    "solver_type": ["logrho", "midpoint", "heun", "bh1", "bh2"],
+    "lower_order_final": FLAGS,
+    "grid": GRIDS,
+    "flow_shift": [1.0, 3.0],
+    "use_dynamic_shifting": FLAGS,
+}
+
+
+def test_deis(ours):
+    def tolerance(case):
+        # At its noisiest timestep x / alpha is 20000 x, from which 20000 eps is taken, in float32.
+        return 3e-2 if case["config"]["beta_schedule"] == "squaredcos_cap_v2" else max(2e-4, cancels(case))
+
+    sweep(ours, diffusers.DEISMultistepScheduler, DEIS, starts={"begin": BEGIN, "mu": [None, 0.8]}, cases=250, prepare=keep,
+          loop=loop_in_double, differs=repeats, tolerance=tolerance, at_least=120)
+
+
+def test_deis_in_float32(ours):
+    usual = DEIS | {"beta_schedule": ["linear", "scaled_linear"], "grid": [None, "use_karras_sigmas"]}
+    # the rounding of diffusers' coefficients: with 50 steps of order 3 they are off by a hundredth
+    sweep(ours, diffusers.DEISMultistepScheduler, usual, cases=90, prepare=keep, loop=loop, tolerance=1e-3, steps=[5, 10, 15, 20, 50])
