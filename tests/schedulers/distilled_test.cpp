@@ -109,7 +109,8 @@ TEST(Cm, RefusesLevelsThatDoNotFall) {
   EXPECT_THROW(make_scheduler("cm_stochastic", {{"sigma_min", 0}}), Error);
   EXPECT_THROW(make_scheduler("cm_stochastic")->start({.steps = 41}), Error);
   EXPECT_THROW(make_scheduler("cm_stochastic")->start({.timesteps = std::vector<double>{0, 22}}), Error);
-  EXPECT_TRUE(loop(*make_scheduler("cm_stochastic", {{"num_train_timesteps", 1}}), {.steps = 1}).isfinite().all().item<bool>());
+  EXPECT_TRUE(
+      loop(*make_scheduler("cm_stochastic", {{"num_train_timesteps", 1}}), {.steps = 1}).isfinite().all().item<bool>());
 }
 
 TEST(Scm, ExactVelocityGivesThePictureBack) {
@@ -119,7 +120,8 @@ TEST(Scm, ExactVelocityGivesThePictureBack) {
     return (std::cos(s) * x - x0) / std::sin(s);
   };
   for (const int64_t steps : {1, 2, 4})
-    EXPECT_LT((loop(*make_scheduler("scm"), {.steps = steps}, dummies::noise(), exact) - x0).abs().max().item<double>(), 1e-5);
+    EXPECT_LT((loop(*make_scheduler("scm"), {.steps = steps}, dummies::noise(), exact) - x0).abs().max().item<double>(),
+              1e-5);
   const auto run = make_scheduler("scm")->start({.steps = 2});
   EXPECT_NEAR(run.steps()[1].timestep.item<double>(), 1.3, 1e-6);
 }

@@ -31,20 +31,23 @@ void expect_rows(const char* name, const std::vector<Row>& rows) {
 TEST(FlowEuler, FullLoopsAreThoseOfDiffusers) {
   const StartOptions ten{.steps = 10};
   const Json dynamic{{"use_dynamic_shifting", true}};
-  expect_rows(
-      "flow_euler",
-      {{"shift 1", {}, ten, 133.362, 0.16889},
-       {"shift 3", {{"shift", 3}}, ten, 129.349, 0.16381},
-       {"mu .8", dynamic, {.steps = 10, .mu = 0.8}, 131.25, 0.16622},
-       {"mu .8, sigmas", dynamic, {.sigmas = tenths(), .mu = 0.8}, 132.22, 0.16745},
-       {"mu 2, linear", {{"use_dynamic_shifting", true}, {"time_shift_type", "linear"}}, {.steps = 10, .mu = 2}, 131.8, 0.16692},
-       {"Karras", {{"use_karras_sigmas", true}}, ten, 119.973, 0.15194},
-       {"exponential", {{"use_exponential_sigmas", true}}, ten, 107.465, 0.1361},
-       {"beta", {{"use_beta_sigmas", true}}, ten, 132.289, 0.16753},
-       {"terminal", {{"shift_terminal", 0.1}}, ten, 134.152, 0.16989},
-       {"inverted", {{"invert_sigmas", true}}, ten, 888.903, 1.1257},
-       {"stochastic", {{"shift", 3}, {"stochastic_sampling", true}}, ten, 151.697, -0.55574},
-       {"timesteps", {}, {.timesteps = std::vector<double>{1000, 750, 500, 250}}, 121.678, 0.1541}});
+  expect_rows("flow_euler",
+              {{"shift 1", {}, ten, 133.362, 0.16889},
+               {"shift 3", {{"shift", 3}}, ten, 129.349, 0.16381},
+               {"mu .8", dynamic, {.steps = 10, .mu = 0.8}, 131.25, 0.16622},
+               {"mu .8, sigmas", dynamic, {.sigmas = tenths(), .mu = 0.8}, 132.22, 0.16745},
+               {"mu 2, linear",
+                {{"use_dynamic_shifting", true}, {"time_shift_type", "linear"}},
+                {.steps = 10, .mu = 2},
+                131.8,
+                0.16692},
+               {"Karras", {{"use_karras_sigmas", true}}, ten, 119.973, 0.15194},
+               {"exponential", {{"use_exponential_sigmas", true}}, ten, 107.465, 0.1361},
+               {"beta", {{"use_beta_sigmas", true}}, ten, 132.289, 0.16753},
+               {"terminal", {{"shift_terminal", 0.1}}, ten, 134.152, 0.16989},
+               {"inverted", {{"invert_sigmas", true}}, ten, 888.903, 1.1257},
+               {"stochastic", {{"shift", 3}, {"stochastic_sampling", true}}, ten, 151.697, -0.55574},
+               {"timesteps", {}, {.timesteps = std::vector<double>{1000, 750, 500, 250}}, 121.678, 0.1541}});
 }
 
 TEST(FlowHeun, FullLoopsAreThoseOfDiffusers) {
@@ -69,7 +72,8 @@ TEST(FlowEuler, ShiftsTheGridTwiceAsPublished) {
 }
 
 TEST(FlowHeun, CallsTwiceAStepButTheLast) {
-  expect_timesteps(make_scheduler("flow_heun")->start({.steps = 5}), {1000, 750.25, 750.25, 500.5, 500.5, 250.75, 250.75, 1, 1});
+  expect_timesteps(make_scheduler("flow_heun")->start({.steps = 5}),
+                   {1000, 750.25, 750.25, 500.5, 500.5, 250.75, 250.75, 1, 1});
 }
 
 TEST(Flow, AFinalZeroOfTheUsersSigmasIsTheEnd) {
@@ -142,8 +146,10 @@ TEST(Flow, RefusesBadInput) {
   EXPECT_THROW(make_scheduler("flow_euler", {{"shift", 0}}), Error);
   EXPECT_THROW(make_scheduler("flow_euler", {{"shift_terminal", 1}}), Error);
   EXPECT_THROW(make_scheduler("flow_heun")->start({.steps = 4, .s_churn = -1}), Error);
-  EXPECT_TRUE(loop(*make_scheduler("flow_euler", {{"shift_terminal", 0.1}}), {.steps = 1}).isfinite().all().item<bool>());
-  EXPECT_TRUE(loop(*make_scheduler("flow_euler", {{"num_train_timesteps", 1}}), {.steps = 7}).isfinite().all().item<bool>());
+  EXPECT_TRUE(
+      loop(*make_scheduler("flow_euler", {{"shift_terminal", 0.1}}), {.steps = 1}).isfinite().all().item<bool>());
+  EXPECT_TRUE(
+      loop(*make_scheduler("flow_euler", {{"num_train_timesteps", 1}}), {.steps = 7}).isfinite().all().item<bool>());
 }
 
 }  // namespace

@@ -43,8 +43,8 @@ TEST(Pndm, CallsFourTimesAWarmUpStepOrTwiceTheFirst) {
   const auto timesteps = [](const Json& config, int64_t steps) {
     return dummies::timesteps_of(make_scheduler("pndm", config)->start({.steps = steps}));
   };
-  EXPECT_THAT(timesteps({{"steps_offset", 1}}, 10),
-              ElementsAreArray({901, 851, 851, 801, 801, 751, 751, 701, 701, 651, 651, 601, 601, 501, 401, 301, 201, 101, 1}));
+  EXPECT_THAT(timesteps({{"steps_offset", 1}}, 10), ElementsAreArray({901, 851, 851, 801, 801, 751, 751, 701, 701, 651,
+                                                                      651, 601, 601, 501, 401, 301, 201, 101, 1}));
   EXPECT_THAT(timesteps(kStableDiffusion, 10), ElementsAre(901, 801, 801, 701, 601, 501, 401, 301, 201, 101, 1));
   EXPECT_THAT(timesteps(kStableDiffusion, 1), ElementsAre(1));
   EXPECT_THAT(timesteps({}, 2), ElementsAre(500, 250, 250, 0, 0, 0, 0, 0));  // diffusers fails below four steps
@@ -86,7 +86,7 @@ TEST(Ipndm, FullLoopIsThatOfDiffusers) {
   EXPECT_NEAR(dummies::sum_abs(x), 247.441, 2e-3);
   EXPECT_NEAR(dummies::probe(x), 0.31337, 2e-5);
   const auto run = scheduler->start({.steps = 10});
-  const std::vector<double> expected{1,        .858871, .719524, .583898,  .454249,
+  const std::vector<double> expected{1,       .858871, .719524, .583898,  .454249,
                                      .333333, .224576, .132159, .0608846, .0155808};
   ASSERT_EQ(run.steps().size(), expected.size());
   for (size_t i = 0; i < expected.size(); ++i)

@@ -57,8 +57,9 @@ TEST(Repaint, RefusesBadInput) {
   options.known = known({}, {});
   EXPECT_THROW(scheduler->start(options), Error);
   EXPECT_THROW(make_scheduler("repaint", {{"prediction_type", "v_prediction"}}), Error);
-  EXPECT_THROW(make_scheduler("ddim")->start({.steps = 10, .known = known(at::zeros({1, 3, 8, 8}), at::ones({1, 1, 8, 8}))}),
-               Error);
+  EXPECT_THROW(
+      make_scheduler("ddim")->start({.steps = 10, .known = known(at::zeros({1, 3, 8, 8}), at::ones({1, 1, 8, 8}))}),
+      Error);
 }
 
 }  // namespace

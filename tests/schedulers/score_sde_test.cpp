@@ -17,8 +17,9 @@ using dummies::loop;
 TEST(ScoreSdeVe, FullLoopIsThatOfDiffusers) {
   const auto scheduler = make_scheduler("score_sde_ve");
   const Tensor x = loop(*scheduler, {.steps = 3});
-  // The order of diffusers' pipeline. Its test has 14372758528: it calls set_sigmas before set_timesteps, and then tells the
-  // network the first three levels of 2000 (1348, 1340, 1332) and not those of three steps (1348, 3.67, 0.01).
+  // The order of diffusers' pipeline. Its test has 14372758528: it calls set_sigmas before set_timesteps, and then
+  // tells the network the first three levels of 2000 (1348, 1340, 1332) and not those of three steps (1348, 3.67,
+  // 0.01).
   EXPECT_NEAR(dummies::sum_abs(x), 11515544576.0, 1e-5 * 11515544576.0);
   auto run = scheduler->start({.steps = 3});
   EXPECT_EQ(run.steps().size(), 6u);  // a corrector's call before each of the predictor's
@@ -31,7 +32,8 @@ TEST(ScoreSdeVe, ExactScoreGivesThePictureBack) {
   const auto scheduler = make_scheduler("score_sde_ve", {{"sigma_max", 50}});
   Rng rng(1);
   const Tensor start = x0 + 50 * rng.normal_like(x0);
-  EXPECT_LT((loop(*scheduler, {.steps = 1000}, start, exact) - x0).abs().max().item<double>(), 0.02);  // twice sigma_min
+  EXPECT_LT((loop(*scheduler, {.steps = 1000}, start, exact) - x0).abs().max().item<double>(),
+            0.02);  // twice sigma_min
   auto run = scheduler->start({.steps = 10});
   const Tensor seen = run.x0(start, exact(start, run.steps()[0].timestep), run.steps()[0]);
   EXPECT_LT((seen - x0).abs().max().item<double>(), 1e-4);
@@ -39,7 +41,14 @@ TEST(ScoreSdeVe, ExactScoreGivesThePictureBack) {
 
 TEST(ScoreSdeVe, StandsStillWhereThereIsNoScore) {
   const auto none = [](const Tensor& x, const Tensor&) { return at::zeros_like(x); };
-  EXPECT_TRUE(loop(*make_scheduler("score_sde_ve"), {.steps = 5}, dummies::sample(), none).isfinite().all().item<bool>());
+  EXPECT_TRUE(
+      loop(*make_scheduler("score_sde_ve"), {.steps = 5}, dummies::sample(), none).isfinite().all().item<bool>());
+}
+
+TEST(ScoreSdeVp, FullLoopEndsAtTheMeanOfDiffusersLastStep) {
+  const Tensor x = loop(*make_scheduler("score_sde_vp"), {.steps = 10});
+  EXPECT_NEAR(dummies::sum_abs(x), 3705.162, 0.04);  // with the last step's noise it would be 3708.283
+  EXPECT_NEAR(dummies::probe(x), -14.31724, 2e-4);
 }
 
 TEST(ScoreSdeVp, LeadsFromNoiseToThePicture) {

@@ -23,7 +23,9 @@ TEST(Unclip, FullLoopsAreThoseOfDiffusers) {
 }
 
 TEST(Unclip, ReachesBothEnds) {
-  const auto timesteps = [](int64_t steps) { return dummies::timesteps_of(make_scheduler("unclip")->start({.steps = steps})); };
+  const auto timesteps = [](int64_t steps) {
+    return dummies::timesteps_of(make_scheduler("unclip")->start({.steps = steps}));
+  };
   EXPECT_THAT(timesteps(4), ElementsAre(999, 666, 333, 0));
   EXPECT_THAT(timesteps(1), ElementsAre(999));  // a division by zero in diffusers
 }

@@ -7,10 +7,8 @@
 namespace unnoise {
 namespace {
 
-constexpr double kWeights[4][4] = {{1},
-                                   {3. / 2, -1. / 2},
-                                   {23. / 12, -16. / 12, 5. / 12},
-                                   {55. / 24, -59. / 24, 37. / 24, -9. / 24}};
+constexpr double kWeights[4][4] = {
+    {1}, {3. / 2, -1. / 2}, {23. / 12, -16. / 12, 5. / 12}, {55. / 24, -59. / 24, 37. / 24, -9. / 24}};
 
 }  // namespace
 

@@ -1,5 +1,5 @@
-// Consistency models: Song, Dhariwal, Chen & Sutskever 2023, algorithm 1. The network jumps to the clean picture from any
-// level; each step but the last adds noise again. Levels as in Karras et al. 2022, eq. 5.
+// Consistency models: Song, Dhariwal, Chen & Sutskever 2023, algorithm 1. The network jumps to the clean picture from
+// any level; each step but the last adds noise again. Levels as in Karras et al. 2022, eq. 5.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/add.h>
 #include <fmt/format.h>
@@ -27,14 +27,13 @@ struct CmConfig {
 
   static constexpr auto fields() {
     using C = CmConfig;
-    return std::tuple{
-        field("num_train_timesteps", &C::num_train_timesteps, "levels that the network was trained on"),
-        field("sigma_min", &C::sigma_min, "the last of them, above 0"),
-        field("sigma_max", &C::sigma_max, "the first of them"),
-        field("sigma_data", &C::sigma_data, "standard deviation of the training pictures, above 0"),
-        field("s_noise", &C::s_noise, "standard deviation of the added noise"),
-        field("rho", &C::rho, "how the levels lie: larger = more of them at the clean end"),
-        field("clip_denoised", &C::clip_denoised, "clip the clean picture to [-1,1]")};
+    return std::tuple{field("num_train_timesteps", &C::num_train_timesteps, "levels that the network was trained on"),
+                      field("sigma_min", &C::sigma_min, "the last of them, above 0"),
+                      field("sigma_max", &C::sigma_max, "the first of them"),
+                      field("sigma_data", &C::sigma_data, "standard deviation of the training pictures, above 0"),
+                      field("s_noise", &C::s_noise, "standard deviation of the added noise"),
+                      field("rho", &C::rho, "how the levels lie: larger = more of them at the clean end"),
+                      field("clip_denoised", &C::clip_denoised, "clip the clean picture to [-1,1]")};
   }
 };
 
@@ -108,7 +107,8 @@ class CmScheduler final : public Scheduler {
 
   /// From sigma_max at 0 to sigma_min at 1.
   double level(double ramp) const {
-    const double low = std::pow(config_.sigma_min, 1 / config_.rho), high = std::pow(config_.sigma_max, 1 / config_.rho);
+    const double low = std::pow(config_.sigma_min, 1 / config_.rho),
+                 high = std::pow(config_.sigma_max, 1 / config_.rho);
     return std::pow(high + ramp * (low - high), config_.rho);
   }
 
@@ -119,8 +119,7 @@ void check(const CmConfig& c) {
   const auto fail = [](std::string_view key, std::string_view expected, double found) {
     throw usage_error(fmt::format("{}: {}: expected {}, found {}", kClassName, key, expected, found));
   };
-  if (c.num_train_timesteps < 1)
-    fail("num_train_timesteps", "at least 1", static_cast<double>(c.num_train_timesteps));
+  if (c.num_train_timesteps < 1) fail("num_train_timesteps", "at least 1", static_cast<double>(c.num_train_timesteps));
   if (!(c.sigma_min > 0 && std::isfinite(c.sigma_min))) fail("sigma_min", "above 0", c.sigma_min);
   if (!(c.sigma_max > c.sigma_min && c.sigma_max < 1e18)) fail("sigma_max", "above sigma_min", c.sigma_max);
   if (!(c.sigma_data > 0 && c.sigma_data < 1e18)) fail("sigma_data", "above 0", c.sigma_data);

@@ -36,7 +36,8 @@ class DdimInverseSolver final : public DiscreteSolver {
     const NoiseLevel from = begin_of(step), to = noise_.level(t(step));
     // eq. 12 with eta = 0, read from right to left
     const Tensor x0 = limited(x0_from(config_.prediction_type, x, prediction, from));
-    // The first x is clean, and x0 says nothing about eps there: take x for the picture at the level that the network is told.
+    // The first x is clean, and x0 says nothing about eps there: take x for the picture at the level that the network
+    // is told.
     const bool tells_eps = from.sigma > 0 || config_.prediction_type != PredictionType::sample;
     const Tensor eps = eps_from(config_.prediction_type, x, prediction, tells_eps ? from : to);
     return {to.alpha * x0 + to.sigma * eps, x0};

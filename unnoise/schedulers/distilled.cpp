@@ -26,8 +26,8 @@ std::vector<int64_t> teacher_timesteps(int64_t train, int64_t original, double s
 void check_distilled(std::string_view class_name, const DistilledConfig& config) {
   check_config(class_name, config);
   if (!(config.timestep_scaling > 0))
-    throw usage_error(fmt::format("{}: timestep_scaling: expected above 0, found {}", class_name,
-                                  config.timestep_scaling));
+    throw usage_error(
+        fmt::format("{}: timestep_scaling: expected above 0, found {}", class_name, config.timestep_scaling));
 }
 
 std::vector<int64_t> distilled_timesteps(const DistilledConfig& config, const StartOptions& options,

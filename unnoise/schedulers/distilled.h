@@ -21,13 +21,13 @@ struct DistilledConfig : DiscreteConfig {
 
   static constexpr auto fields() {
     using C = DistilledConfig;
-    return std::tuple_cat(
-        DiscreteConfig::fields(),
-        std::tuple{field("original_inference_steps", &C::original_inference_steps,
-                         "steps of the grid that the student was distilled on"),
-                   field("set_alpha_to_one", &C::set_alpha_to_one, "not used: the last step leads to the clean picture"),
-                   field("timestep_scaling", &C::timestep_scaling,
-                         "how fast the skip connection fades with the timestep (LCM), above 0")});
+    return std::tuple_cat(DiscreteConfig::fields(),
+                          std::tuple{field("original_inference_steps", &C::original_inference_steps,
+                                           "steps of the grid that the student was distilled on"),
+                                     field("set_alpha_to_one", &C::set_alpha_to_one,
+                                           "not used: the last step leads to the clean picture"),
+                                     field("timestep_scaling", &C::timestep_scaling,
+                                           "how fast the skip connection fades with the timestep (LCM), above 0")});
   }
 };
 
@@ -40,8 +40,8 @@ enum class TeacherGrid {
   every_timestep,  ///< all training timesteps: TCD, as in diffusers
 };
 
-/// `steps` of the teacher's timesteps, or the user's own, falling; `strength` leaves out the noisiest. Error::usage when
-/// there are fewer than asked for.
+/// `steps` of the teacher's timesteps, or the user's own, falling; `strength` leaves out the noisiest. Error::usage
+/// when there are fewer than asked for.
 std::vector<int64_t> distilled_timesteps(const DistilledConfig& config, const StartOptions& options,
                                          TeacherGrid when_named);
 

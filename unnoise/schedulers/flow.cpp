@@ -27,8 +27,8 @@ void check_mu(std::string_view class_name, const FlowConfig& config, const Start
                       "Pipelines compute it from the picture's size: base_shift (0.5) to max_shift (1.15).");
   const bool linear = config.time_shift_type == TimeShiftType::linear;
   if (!(std::abs(*options.mu) <= 80) || (linear && *options.mu <= 0))
-    throw usage_error(fmt::format("{}: mu: expected {} to 80, found {}", class_name, linear ? "above 0" : "-80",
-                                  *options.mu));
+    throw usage_error(
+        fmt::format("{}: mu: expected {} to 80, found {}", class_name, linear ? "above 0" : "-80", *options.mu));
 }
 
 void check_steps(int64_t steps) {
@@ -92,8 +92,8 @@ std::vector<double> spaced_anew(std::string_view class_name, const FlowConfig& c
 
 void check_flow(std::string_view class_name, const FlowConfig& config) {
   if (config.num_train_timesteps < 1)
-    throw usage_error(fmt::format("{}: num_train_timesteps: expected at least 1, found {}", class_name,
-                                  config.num_train_timesteps));
+    throw usage_error(
+        fmt::format("{}: num_train_timesteps: expected at least 1, found {}", class_name, config.num_train_timesteps));
   if (!(config.shift > 0 && config.shift <= 1e6))
     throw usage_error(
         fmt::format("{}: shift: expected above 0 and at most 1000000, found {}", class_name, config.shift));

@@ -1,5 +1,5 @@
-// What the samplers of flow matching share. The path is straight, x_s = (1 - s) x0 + s eps for s from 1 to 0, and the network
-// predicts its direction v = eps - x0: Lipman et al. 2023, "Flow Matching"; Liu et al. 2023, "Rectified Flow".
+// What the samplers of flow matching share. The path is straight, x_s = (1 - s) x0 + s eps for s from 1 to 0, and the
+// network predicts its direction v = eps - x0: Lipman et al. 2023, "Flow Matching"; Liu et al. 2023, "Rectified Flow".
 #pragma once
 
 #include "unnoise/schedulers/sigma_grids.h"
@@ -31,10 +31,9 @@ struct FlowConfig : SigmaGridOptions {
 
   static constexpr auto shift_fields() {
     using C = FlowConfig;
-    return std::tuple{
-        field("num_train_timesteps", &C::num_train_timesteps, "what the network is told at s = 1"),
-        field("shift", &C::shift,
-              "above 1: more steps at the noisy end, for large pictures (Esser et al. 2024, eq. 23)")};
+    return std::tuple{field("num_train_timesteps", &C::num_train_timesteps, "what the network is told at s = 1"),
+                      field("shift", &C::shift,
+                            "above 1: more steps at the noisy end, for large pictures (Esser et al. 2024, eq. 23)")};
   }
   static constexpr auto fields() {
     using C = FlowConfig;
@@ -46,7 +45,8 @@ struct FlowConfig : SigmaGridOptions {
             field("max_shift", &C::max_shift, "mu for max_image_seq_len tokens"),
             field("base_image_seq_len", &C::base_image_seq_len, "tokens of a small picture"),
             field("max_image_seq_len", &C::max_image_seq_len, "tokens of a large picture"),
-            field("invert_sigmas", &C::invert_sigmas, "the network was trained with s = 1 for the clean picture (Mochi)"),
+            field("invert_sigmas", &C::invert_sigmas,
+                  "the network was trained with s = 1 for the clean picture (Mochi)"),
             field("shift_terminal", &C::shift_terminal, "stretch the grid so that the last step is at this s"),
             field("time_shift_type", &C::time_shift_type, "how mu shifts")},
         SigmaGridOptions::fields());
@@ -61,8 +61,8 @@ struct FlowGrid {
   std::vector<float> sigmas;     ///< [N+1], where each step begins, and the end
 };
 
-/// The run's grid: spaced or the user's, shifted, stretched, spaced anew, inverted, as the config says. The user's sigmas
-/// may leave out the final 0. Error::usage when mu is missing, or a list is not falling or out of range.
+/// The run's grid: spaced or the user's, shifted, stretched, spaced anew, inverted, as the config says. The user's
+/// sigmas may leave out the final 0. Error::usage when mu is missing, or a list is not falling or out of range.
 FlowGrid flow_grid(std::string_view class_name, const FlowConfig& config, const StartOptions& options);
 
 class FlowSolver : public Solver {

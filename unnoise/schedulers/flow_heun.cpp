@@ -1,5 +1,5 @@
-// Flow matching with Heun's method: the slope of a step is the mean of those at both its ends. With s_churn, fresh noise
-// before each step, after Karras et al. 2022, "Elucidating the Design Space", algorithm 2.
+// Flow matching with Heun's method: the slope of a step is the mean of those at both its ends. With s_churn, fresh
+// noise before each step, after Karras et al. 2022, "Elucidating the Design Space", algorithm 2.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/add.h>
 #include <fmt/format.h>
@@ -21,8 +21,8 @@ struct FlowHeunConfig : FlowConfig {
   static constexpr auto fields() { return shift_fields(); }
 };
 
-/// Each step has two calls, at its begin and at its end; the last, whose end is clean, has one. `sigmas` are those of the
-/// calls, the end behind them, as in diffusers: s0 s1 s1 s2 s2 ... 0.
+/// Each step has two calls, at its begin and at its end; the last, whose end is clean, has one. `sigmas` are those of
+/// the calls, the end behind them, as in diffusers: s0 s1 s1 s2 s2 ... 0.
 class FlowHeunSolver final : public FlowSolver {
  public:
   FlowHeunSolver(std::vector<float> sigmas, const StartOptions& options)
@@ -76,7 +76,8 @@ class FlowHeunScheduler final : public Scheduler {
 
  private:
   Run make_run(const StartOptions& options) const override {
-    if (!(options.s_churn >= 0)) throw usage_error(fmt::format("s_churn: expected 0 or more, found {}", options.s_churn));
+    if (!(options.s_churn >= 0))
+      throw usage_error(fmt::format("s_churn: expected 0 or more, found {}", options.s_churn));
     const FlowGrid grid = flow_grid(kClassName, config_, options);
     std::vector<float> timesteps, sigmas;
     for (size_t i = 0; i < grid.timesteps.size(); ++i)

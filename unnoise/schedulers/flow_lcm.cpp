@@ -1,6 +1,6 @@
 // Flow matching for distilled models: each step goes to the clean picture and adds fresh noise of the next level, as in
-// Luo et al. 2023, "Latent Consistency Models". With scale_factors the picture grows on the way: Starodubcev et al. 2025,
-// "Scale-wise Distillation of Diffusion Models".
+// Luo et al. 2023, "Latent Consistency Models". With scale_factors the picture grows on the way: Starodubcev et al.
+// 2025, "Scale-wise Distillation of Diffusion Models".
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/_upsample_nearest_exact2d.h>
 #include <ATen/ops/adaptive_avg_pool2d.h>
@@ -102,8 +102,8 @@ class FlowLcmScheduler final : public Scheduler {
     auto grid = flow_grid(kClassName, config_, options);
     const size_t factors = config_.scale_factors ? config_.scale_factors->size() : 0;
     if (factors > 0 && factors + 1 != grid.timesteps.size())
-      throw usage_error(fmt::format("{}: scale_factors: expected one for each step but the last, {}, found {}", kClassName,
-                                    grid.timesteps.size() - 1, factors),
+      throw usage_error(fmt::format("{}: scale_factors: expected one for each step but the last, {}, found {}",
+                                    kClassName, grid.timesteps.size() - 1, factors),
                         fmt::format("Ask for {} steps.", factors + 1));
     return Run(timestep_tensors(grid.timesteps), options.begin, 1.0,
                std::make_unique<FlowLcmSolver>(config_, std::move(grid.sigmas)));
@@ -121,8 +121,8 @@ std::shared_ptr<const Scheduler> make_flow_lcm(const Json& json) {
   check_flow(kClassName, config);
   for (const double factor : config.scale_factors.value_or(std::vector<double>{}))
     if (!(factor > 0 && factor <= kLargestFactor))
-      throw usage_error(
-          fmt::format("{}: scale_factors: expected above 0 and at most {}, found {}", kClassName, kLargestFactor, factor));
+      throw usage_error(fmt::format("{}: scale_factors: expected above 0 and at most {}, found {}", kClassName,
+                                    kLargestFactor, factor));
   return std::make_shared<FlowLcmScheduler>(config, json);
 }
 

@@ -1,6 +1,6 @@
-// IPNDM: the multistep method of Liu et al. 2022 (see pndm.cpp) with lower orders at first in place of Runge-Kutta, on the
-// path x = alpha x0 + sigma eps with sigma = sin^2(pi s / 2), s from 1 to 0, that "Improved PNDM" models were trained on
-// (Crowson 2022, v-diffusion). The network predicts v.
+// IPNDM: the multistep method of Liu et al. 2022 (see pndm.cpp) with lower orders at first in place of Runge-Kutta, on
+// the path x = alpha x0 + sigma eps with sigma = sin^2(pi s / 2), s from 1 to 0, that "Improved PNDM" models were
+// trained on (Crowson 2022, v-diffusion). The network predicts v.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/atan2.h>
 #include <ATen/ops/linspace.h>
@@ -26,8 +26,9 @@ struct IpndmConfig {
 
   static constexpr auto fields() {
     using C = IpndmConfig;
-    return std::tuple{field("num_train_timesteps", &C::num_train_timesteps, "timesteps of the forward process"),
-                      field("trained_betas", &C::trained_betas, "sigma at each step and at the end, instead of spaced ones")};
+    return std::tuple{
+        field("num_train_timesteps", &C::num_train_timesteps, "timesteps of the forward process"),
+        field("trained_betas", &C::trained_betas, "sigma at each step and at the end, instead of spaced ones")};
   }
 };
 
@@ -88,8 +89,8 @@ class IpndmScheduler final : public Scheduler {
       return (at::linspace(1, 0, steps + 1, at::kFloat) * std::numbers::pi / 2).sin().square();
     const auto& betas = *config_.trained_betas;
     if (static_cast<int64_t>(betas.size()) != steps + 1)
-      throw usage_error(fmt::format("{}: trained_betas: {} steps need {} values, found {}", kClassName, steps, steps + 1,
-                                    betas.size()),
+      throw usage_error(fmt::format("{}: trained_betas: {} steps need {} values, found {}", kClassName, steps,
+                                    steps + 1, betas.size()),
                         fmt::format("Ask for {} steps.", betas.size() - 1));
     return at::tensor(betas, at::kFloat);
   }
@@ -102,17 +103,19 @@ class IpndmScheduler final : public Scheduler {
 std::shared_ptr<const Scheduler> make_ipndm(const Json& json) {
   const auto config = read_config<IpndmConfig>(kClassName, json);
   if (config.num_train_timesteps < 1)
-    throw usage_error(fmt::format("{}: num_train_timesteps: expected at least 1, found {}", kClassName,
-                                  config.num_train_timesteps));
+    throw usage_error(
+        fmt::format("{}: num_train_timesteps: expected at least 1, found {}", kClassName, config.num_train_timesteps));
   if (config.trained_betas) {
     const auto& betas = *config.trained_betas;
     for (size_t i = 0; i < betas.size(); ++i)
       if (!(betas[i] >= 0 && betas[i] <= 1) || (i > 0 && betas[i] >= betas[i - 1]))
-        throw usage_error(fmt::format("{}: trained_betas: expected a list that falls from at most 1 to at least 0, found {}",
-                                      kClassName, betas[i]),
-                          "They are this class's noise levels, not another scheduler's betas; leave them out.");
+        throw usage_error(
+            fmt::format("{}: trained_betas: expected a list that falls from at most 1 to at least 0, found {}",
+                        kClassName, betas[i]),
+            "They are this class's noise levels, not another scheduler's betas; leave them out.");
     if (betas.size() < 2)
-      throw usage_error(fmt::format("{}: trained_betas: expected at least 2 values, found {}", kClassName, betas.size()));
+      throw usage_error(
+          fmt::format("{}: trained_betas: expected at least 2 values, found {}", kClassName, betas.size()));
   }
   return std::make_shared<IpndmScheduler>(config, json);
 }

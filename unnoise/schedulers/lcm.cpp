@@ -1,5 +1,5 @@
-// LCM: Luo et al. 2023, "Latent Consistency Models". The network jumps to the clean picture; each step but the last adds
-// noise again (Song et al. 2023, "Consistency Models", algorithm 1). Names below: abar = alphas_cumprod.
+// LCM: Luo et al. 2023, "Latent Consistency Models". The network jumps to the clean picture; each step but the last
+// adds noise again (Song et al. 2023, "Consistency Models", algorithm 1). Names below: abar = alphas_cumprod.
 #include <ATen/TensorOperators.h>
 
 #include "unnoise/schedulers/distilled.h"

@@ -1,6 +1,6 @@
-// PNDM: Liu, Ren, Lin & Zhao 2022, "Pseudo Numerical Methods for Diffusion Models on Manifolds". A linear multistep method
-// that needs three steps of history; Runge-Kutta makes them (four calls a step), or, with skip_prk_steps as in Stable
-// Diffusion, one extra call and a growing order. Names below: abar = alphas_cumprod.
+// PNDM: Liu, Ren, Lin & Zhao 2022, "Pseudo Numerical Methods for Diffusion Models on Manifolds". A linear multistep
+// method that needs three steps of history; Runge-Kutta makes them (four calls a step), or, with skip_prk_steps as in
+// Stable Diffusion, one extra call and a growing order. Names below: abar = alphas_cumprod.
 #include <ATen/TensorOperators.h>
 
 #include <algorithm>

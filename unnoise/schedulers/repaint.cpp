@@ -1,6 +1,6 @@
-// RePaint: Lugmayr et al. 2022, "RePaint: Inpainting using Denoising Diffusion Probabilistic Models". Draws the missing part
-// of a picture with an unconditional network: after each step the known part is put in, noised to the same level, and now
-// and then the run jumps back, so that both parts find together. Names below: abar = alphas_cumprod.
+// RePaint: Lugmayr et al. 2022, "RePaint: Inpainting using Denoising Diffusion Probabilistic Models". Draws the missing
+// part of a picture with an unconditional network: after each step the known part is put in, noised to the same level,
+// and now and then the run jumps back, so that both parts find together. Names below: abar = alphas_cumprod.
 #include <ATen/TensorOperators.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -88,8 +88,8 @@ class RepaintSolver final : public DiscreteSolver {
     return mask_ * known + unknown_mask_ * unknown;
   }
 
-  /// x_t = sqrt(1 - beta) x_{t-1} + sqrt(beta) z, timestep by timestep. As in diffusers the first of them is the one that
-  /// was just left, a stride above where x is.
+  /// x_t = sqrt(1 - beta) x_{t-1} + sqrt(beta) z, timestep by timestep. As in diffusers the first of them is the one
+  /// that was just left, a stride above where x is.
   Tensor jumped_back(Tensor x, int64_t t, const Step& step, Rng& rng) const {
     const float* betas = noise_.betas().const_data_ptr<float>();
     const int64_t last = t + jumps_[static_cast<size_t>(step.index)] * stride_;
@@ -109,7 +109,9 @@ class RepaintScheduler final : public Scheduler {
   RepaintScheduler(const RepaintConfig& config, const Json& json)
       : Scheduler(NoiseSchedule(config), PredictionType::epsilon, kClassName, json, to_json(config)), config_(config) {}
 
-  std::vector<std::string_view> run_options() const override { return {"eta", "jump_length", "jump_n_sample", "known"}; }
+  std::vector<std::string_view> run_options() const override {
+    return {"eta", "jump_length", "jump_n_sample", "known"};
+  }
 
  private:
   Run make_run(const StartOptions& options) const override {
@@ -144,9 +146,8 @@ class RepaintScheduler final : public Scheduler {
                       (mask.size(1) == 1 || mask.size(1) == image.size(1)) &&
                       (mask.size(0) == 1 || image.size(0) == 1 || mask.size(0) == image.size(0));
     if (!fits)
-      throw usage_error(
-          fmt::format("{}: known: the mask's shape [{}] does not fit the picture's [{}]", kClassName,
-                      fmt::join(mask.sizes(), ","), fmt::join(image.sizes(), ",")));
+      throw usage_error(fmt::format("{}: known: the mask's shape [{}] does not fit the picture's [{}]", kClassName,
+                                    fmt::join(mask.sizes(), ","), fmt::join(image.sizes(), ",")));
   }
 
   const RepaintConfig config_;
@@ -157,9 +158,9 @@ class RepaintScheduler final : public Scheduler {
 std::shared_ptr<const Scheduler> make_repaint(const Json& json) {
   const auto config = read_config<RepaintConfig>(kClassName, json);
   if (json.is_object() && json.value("prediction_type", Json("epsilon")) != Json("epsilon"))
-    throw usage_error(fmt::format("{}: prediction_type: expected \"epsilon\", found {}", kClassName,
-                                  json["prediction_type"].dump()),
-                      "RePaint takes networks that predict the noise.");
+    throw usage_error(
+        fmt::format("{}: prediction_type: expected \"epsilon\", found {}", kClassName, json["prediction_type"].dump()),
+        "RePaint takes networks that predict the noise.");
   return std::make_shared<RepaintScheduler>(config, json);
 }
 

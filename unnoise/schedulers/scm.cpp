@@ -16,7 +16,9 @@ constexpr auto kClassName = "SCMScheduler";
 constexpr double kFirst = 1.5708;  // nearly pi/2: pure noise
 constexpr double kMiddle = 1.3;    // where two steps meet: Chen et al. 2025, "SANA-Sprint"
 
-enum class TrigPrediction { trigflow };  // F = dx/dt = cos(t) z - sin(t) x0, which is v at alpha = cos(t), sigma = sin(t)
+enum class TrigPrediction {
+  trigflow
+};  // F = dx/dt = cos(t) z - sin(t) x0, which is v at alpha = cos(t), sigma = sin(t)
 
 constexpr auto enum_names(TrigPrediction) { return std::array{std::pair{TrigPrediction::trigflow, "trigflow"}}; }
 
@@ -27,9 +29,10 @@ struct ScmConfig {
 
   static constexpr auto fields() {
     using C = ScmConfig;
-    return std::tuple{field("num_train_timesteps", &C::num_train_timesteps, "most steps that a run may have"),
-                      field("prediction_type", &C::prediction_type, "what the network predicts"),
-                      field("sigma_data", &C::sigma_data, "standard deviation of the training pictures and of the noise")};
+    return std::tuple{
+        field("num_train_timesteps", &C::num_train_timesteps, "most steps that a run may have"),
+        field("prediction_type", &C::prediction_type, "what the network predicts"),
+        field("sigma_data", &C::sigma_data, "standard deviation of the training pictures and of the noise")};
   }
 };
 
@@ -91,8 +94,8 @@ class ScmScheduler final : public Scheduler {
       throw usage_error("custom timesteps: expected where each step begins, and the end; at least 2 numbers");
     for (size_t i = 0; i < times.size(); ++i)
       if (!(times[i] >= 0 && times[i] <= kFirst) || (i > 0 && times[i] >= times[i - 1]))
-        throw usage_error(fmt::format("custom timesteps: expected a list that falls from at most {} to 0, found {}", kFirst,
-                                      times[i]));
+        throw usage_error(fmt::format("custom timesteps: expected a list that falls from at most {} to 0, found {}",
+                                      kFirst, times[i]));
     return times;
   }
 
@@ -104,8 +107,8 @@ class ScmScheduler final : public Scheduler {
 std::shared_ptr<const Scheduler> make_scm(const Json& json) {
   const auto config = read_config<ScmConfig>(kClassName, json);
   if (config.num_train_timesteps < 1)
-    throw usage_error(fmt::format("{}: num_train_timesteps: expected at least 1, found {}", kClassName,
-                                  config.num_train_timesteps));
+    throw usage_error(
+        fmt::format("{}: num_train_timesteps: expected at least 1, found {}", kClassName, config.num_train_timesteps));
   if (!(config.sigma_data > 0 && config.sigma_data < 1e18))
     throw usage_error(fmt::format("{}: sigma_data: expected above 0, found {}", kClassName, config.sigma_data));
   return std::make_shared<ScmScheduler>(config, json);

@@ -1,5 +1,5 @@
-// The variance exploding SDE with a predictor and a corrector: Song et al. 2021, "Score-Based Generative Modeling through
-// Stochastic Differential Equations", algorithm 2. x = x0 + sigma z; the network predicts the score of x.
+// The variance exploding SDE with a predictor and a corrector: Song et al. 2021, "Score-Based Generative Modeling
+// through Stochastic Differential Equations", algorithm 2. x = x0 + sigma z; the network predicts the score of x.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/add.h>
 #include <ATen/ops/linspace.h>

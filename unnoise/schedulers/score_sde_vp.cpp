@@ -1,5 +1,6 @@
-// The variance preserving SDE by Euler and Maruyama's method: Song et al. 2021, "Score-Based Generative Modeling through
-// Stochastic Differential Equations", eq. 11 and appendix G. diffusers calls the class deprecated; old models name it.
+// The variance preserving SDE by Euler and Maruyama's method: Song et al. 2021, "Score-Based Generative Modeling
+// through Stochastic Differential Equations", eq. 11 and appendix G. diffusers calls the class deprecated; old models
+// name it.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/add.h>
 #include <ATen/ops/linspace.h>
@@ -23,10 +24,10 @@ struct SdeVpConfig {
 
   static constexpr auto fields() {
     using C = SdeVpConfig;
-    return std::tuple{field("num_train_timesteps", &C::num_train_timesteps, "timesteps that the network was trained on"),
-                      field("beta_min", &C::beta_min, "beta at time 0, above 0"),
-                      field("beta_max", &C::beta_max, "beta at time 1"),
-                      field("sampling_eps", &C::sampling_eps, "time of the last step, above 0 and below 1")};
+    return std::tuple{
+        field("num_train_timesteps", &C::num_train_timesteps, "timesteps that the network was trained on"),
+        field("beta_min", &C::beta_min, "beta at time 0, above 0"), field("beta_max", &C::beta_max, "beta at time 1"),
+        field("sampling_eps", &C::sampling_eps, "time of the last step, above 0 and below 1")};
   }
 };
 
@@ -92,8 +93,8 @@ class SdeVpScheduler final : public Scheduler {
 std::shared_ptr<const Scheduler> make_score_sde_vp(const Json& json) {
   const auto config = read_config<SdeVpConfig>(kClassName, json);
   if (config.num_train_timesteps < 1)
-    throw usage_error(fmt::format("{}: num_train_timesteps: expected at least 1, found {}", kClassName,
-                                  config.num_train_timesteps));
+    throw usage_error(
+        fmt::format("{}: num_train_timesteps: expected at least 1, found {}", kClassName, config.num_train_timesteps));
   if (!(config.beta_min > 0 && config.beta_max >= config.beta_min && config.beta_max <= 1000))
     throw usage_error(fmt::format("{}: beta_min, beta_max: expected 0 < beta_min <= beta_max <= 1000, found {} and {}",
                                   kClassName, config.beta_min, config.beta_max));

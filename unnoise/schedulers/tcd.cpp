@@ -1,5 +1,5 @@
-// TCD: Zheng et al. 2024, "Trajectory Consistency Distillation". The network jumps along the trajectory to a level s below
-// the next one, and noise leads back up to it; eta (the paper's gamma) says how far below. Names below: abar =
+// TCD: Zheng et al. 2024, "Trajectory Consistency Distillation". The network jumps along the trajectory to a level s
+// below the next one, and noise leads back up to it; eta (the paper's gamma) says how far below. Names below: abar =
 // alphas_cumprod, next = the grid's next timestep.
 #include <ATen/TensorOperators.h>
 #include <fmt/format.h>

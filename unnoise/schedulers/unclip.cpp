@@ -1,6 +1,6 @@
-// unCLIP: Ramesh et al. 2022, "Hierarchical Text-Conditional Image Generation with CLIP Latents". DDPM's ancestral sampling
-// (Ho et al. 2020, algorithm 2) over timesteps that always reach both ends. Names below: abar = alphas_cumprod, prev = the
-// grid's next timestep.
+// unCLIP: Ramesh et al. 2022, "Hierarchical Text-Conditional Image Generation with CLIP Latents". DDPM's ancestral
+// sampling (Ho et al. 2020, algorithm 2) over timesteps that always reach both ends. Names below: abar =
+// alphas_cumprod, prev = the grid's next timestep.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/exp.h>
 #include <fmt/format.h>
@@ -34,9 +34,10 @@ struct UnclipConfig : DiscreteConfig {
   static constexpr auto fields() {
     using C = UnclipConfig;
     return std::tuple_cat(
-        std::tuple{field("num_train_timesteps", &C::num_train_timesteps, "timesteps of the forward process, 1 to 1000000"),
-                   field("beta_schedule", &C::beta_schedule, "squaredcos_cap_v2"),
-                   field("variance_type", &C::variance_type, "the variance of the noise that each step adds")},
+        std::tuple{
+            field("num_train_timesteps", &C::num_train_timesteps, "timesteps of the forward process, 1 to 1000000"),
+            field("beta_schedule", &C::beta_schedule, "squaredcos_cap_v2"),
+            field("variance_type", &C::variance_type, "the variance of the noise that each step adds")},
         prediction_field(), ClipOptions::fields());
   }
 };
@@ -67,9 +68,10 @@ class UnclipSolver final : public DiscreteSolver {
     if (variance_type_ == UnclipVariance::fixed_small_log) return {next.add_(z, torch_exp(0.5f * log_small)), x0};
     if (!learned.defined())
       throw usage_error(
-          fmt::format("{}: variance_type: \"learned_range\" needs a network with twice as many output channels as input "
-                      "channels; this one has as many",
-                      kClassName),
+          fmt::format(
+              "{}: variance_type: \"learned_range\" needs a network with twice as many output channels as input "
+              "channels; this one has as many",
+              kClassName),
           "Set variance_type to \"fixed_small_log\".");
     const float log_large = torch_log(beta);
     const Tensor log_variance = (learned + 1) * ((log_large - log_small) / 2) + log_small;

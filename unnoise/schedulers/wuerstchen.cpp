@@ -1,5 +1,5 @@
-// DDPM in continuous time with the cosine schedule: Pernias et al. 2023, "Würstchen"; ancestral sampling as in Ho et al. 2020,
-// algorithm 2, from t = 1 to 0. Names below: abar(t) = alphas_cumprod, prev = the next time of the grid.
+// DDPM in continuous time with the cosine schedule: Pernias et al. 2023, "Würstchen"; ancestral sampling as in Ho et
+// al. 2020, algorithm 2, from t = 1 to 0. Names below: abar(t) = alphas_cumprod, prev = the next time of the grid.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/zeros.h>
@@ -29,12 +29,14 @@ struct WuerstchenConfig {
   }
 };
 
-/// Nichol & Dhariwal 2021, eq. 17. In LibTorch's float32, as diffusers: with many steps alpha is nearly 1, and what is left
-/// of it in 1 - alpha are the last bits.
+/// Nichol & Dhariwal 2021, eq. 17. In LibTorch's float32, as diffusers: with many steps alpha is nearly 1, and what is
+/// left of it in 1 - alpha are the last bits.
 class CosineSchedule {
  public:
   explicit CosineSchedule(const WuerstchenConfig& config)
-      : scaler_(config.scaler), s_(at::full({1}, config.s, at::kFloat)), first_(cos_squared(at::zeros({1}, at::kFloat))) {}
+      : scaler_(config.scaler),
+        s_(at::full({1}, config.s, at::kFloat)),
+        first_(cos_squared(at::zeros({1}, at::kFloat))) {}
 
   float alpha_bar(float time) const {
     Tensor t = at::full({1}, time, at::kFloat);
@@ -44,9 +46,7 @@ class CosineSchedule {
   }
 
  private:
-  Tensor cos_squared(const Tensor& t) const {
-    return ((t + s_) / (1 + s_) * std::numbers::pi * 0.5).cos().square();
-  }
+  Tensor cos_squared(const Tensor& t) const { return ((t + s_) / (1 + s_) * std::numbers::pi * 0.5).cos().square(); }
 
   const double scaler_;
   const Tensor s_, first_;
@@ -123,7 +123,8 @@ class WuerstchenScheduler final : public Scheduler {
 std::shared_ptr<const Scheduler> make_wuerstchen(const Json& json) {
   const auto config = read_config<WuerstchenConfig>(kClassName, json);
   if (!(config.scaler > 0 && config.scaler <= 1000))
-    throw usage_error(fmt::format("{}: scaler: expected above 0 and at most 1000, found {}", kClassName, config.scaler));
+    throw usage_error(
+        fmt::format("{}: scaler: expected above 0 and at most 1000, found {}", kClassName, config.scaler));
   if (!(config.s >= 0 && config.s <= 1000))
     throw usage_error(fmt::format("{}: s: expected 0 to 1000, found {}", kClassName, config.s));
   return std::make_shared<WuerstchenScheduler>(config, json);
