@@ -1,11 +1,9 @@
 // DEIS: Zhang & Chen 2023, "Fast Sampling of Diffusion Models with Exponential Integrator", the log-rho Adams-Bashforth
 // method. With rho = sigma / alpha the ODE is d(x / alpha) / d rho = eps; eps is the polynomial in log rho through the
 // last outputs, integrated exactly (eq. 15).
-#include <fmt/format.h>
-
+#include <algorithm>
 #include <cmath>
 
-#include "unnoise/core/error.h"
 #include "unnoise/schedulers/dpm_updates.h"
 #include "unnoise/schedulers/exponential_adams.h"
 
@@ -72,8 +70,9 @@ class DeisScheduler final : public Scheduler {
     auto grid = dpm_grid(kClassName, config_, noise(), options);
     auto tensors = timestep_tensors(grid.timesteps);
     const auto& levels = grid.levels;
+    const DpmOrders orders{config_.solver_order, config_.lower_order_final, false};
     auto plan = plan_steps(levels, options.begin, config_.solver_order, [&](size_t step, std::vector<size_t> past) {
-      past.resize(std::min(past.size(), static_cast<size_t>(dpm_multistep_order(config_, levels, step))));
+      past.resize(std::min(past.size(), static_cast<size_t>(orders.at(step, levels))));
       return deis_update(levels, past);
     });
     return Run(std::move(tensors), options.begin, 1.0,

@@ -16,7 +16,7 @@ namespace {
 /// Sigmas in double, as NumPy has them, the timestep of each, and the level after the last.
 struct Path {
   std::vector<double> sigmas, timesteps;
-  double final_sigma;
+  double final_sigma = 0;
 };
 
 std::vector<double> as_doubles(const std::vector<int64_t>& values) { return {values.begin(), values.end()}; }
@@ -49,7 +49,7 @@ std::vector<double> grid_sigmas(const DpmConfig& c, const SigmaTable& table, int
 
 /// Karras, exponential, beta, Lu. For a flow: sigma / alpha becomes sigma (alpha + sigma = 1).
 Path sigma_grid_path(const DpmConfig& c, const SigmaTable& table, int64_t n, const DpmGridRules& rules) {
-  Path path{grid_sigmas(c, table, n), {}, 0};
+  Path path{grid_sigmas(c, table, n), {}};
   const bool rounds = (c.use_karras_sigmas || c.use_lu_lambdas) &&
                       (rules.rounds_cosine || c.beta_schedule != BetaSchedule::squaredcos_cap_v2);
   for (double& sigma : path.sigmas) {
@@ -181,7 +181,7 @@ int64_t unclipped_timesteps(std::string_view class_name, const DpmConfig& config
   return left;
 }
 
-std::vector<int64_t> dpm_timesteps(const DpmConfig& config, int64_t steps, int64_t last) {
+std::vector<int64_t> dpm_timesteps(const DpmConfig& config, int64_t steps, int64_t last, bool cleanest) {
   const int64_t train = config.num_train_timesteps;
   if (steps < 1) throw usage_error(fmt::format("number of sampling steps: expected at least 1, found {}", steps));
   if (steps > last)
@@ -189,17 +189,18 @@ std::vector<int64_t> dpm_timesteps(const DpmConfig& config, int64_t steps, int64
         fmt::format("number of sampling steps: {} is more than the {} timesteps that the model {}", steps, last,
                     last < train ? "has above lambda_min_clipped" : "was trained with"),
         fmt::format("Ask for at most {} steps.", last));
+  const int64_t first = cleanest ? steps - 1 : steps;  // of the points 0 to N
   std::vector<int64_t> t;
   switch (config.timestep_spacing) {
     case TimestepSpacing::linspace: {
       const auto points = linspace(0, static_cast<double>(last - 1), steps + 1);
-      for (int64_t i = steps; i > 0; --i) t.push_back(rounded(points[static_cast<size_t>(i)]));
+      for (int64_t i = first; i > first - steps; --i) t.push_back(rounded(points[static_cast<size_t>(i)]));
       break;
     }
     case TimestepSpacing::leading: {
       const int64_t stride = std::max<int64_t>(last / (steps + 1), 1);
-      const int64_t shift = std::min(config.steps_offset, train - 1 - steps * stride);
-      for (int64_t i = steps; i > 0; --i) t.push_back(i * stride + shift);
+      const int64_t shift = std::min(config.steps_offset, train - 1 - first * stride);
+      for (int64_t i = first; i > first - steps; --i) t.push_back(i * stride + shift);
       break;
     }
     case TimestepSpacing::trailing:
@@ -234,13 +235,20 @@ DpmGrid dpm_grid(std::string_view class_name, const DpmConfig& config, const Noi
   } else if (!options.timesteps && config.use_flow_sigmas) {
     path = flow_path(config, options, rules);
   } else {
-    const auto last = [&] { return unclipped_timesteps(class_name, config, noise); };
+    const int64_t last = unclipped_timesteps(class_name, config, noise);
     path.timesteps = options.timesteps ? own_timesteps(class_name, config, *options.timesteps)
-                                       : as_doubles(dpm_timesteps(config, options.steps, last()));
+                                       : as_doubles(dpm_timesteps(config, options.steps, last, rules.inverse));
     for (const double t : path.timesteps) path.sigmas.push_back(table.sigma(t));
     at_table = true;
+    if (rules.inverse) path.final_sigma = table.sigma(static_cast<double>(last - 1));
   }
-  path.final_sigma = ends_at_zero ? 0 : at_table ? table.sigmas().front() : path.sigmas.back();
+  if (rules.inverse) {
+    std::reverse(path.sigmas.begin(), path.sigmas.end());
+    std::reverse(path.timesteps.begin(), path.timesteps.end());
+    if (!at_table) path.final_sigma = path.sigmas.back();
+  } else {
+    path.final_sigma = ends_at_zero ? 0 : at_table ? table.sigmas().front() : path.sigmas.back();
+  }
 
   DpmGrid grid;
   for (const double t : path.timesteps) grid.timesteps.push_back(static_cast<int64_t>(t));

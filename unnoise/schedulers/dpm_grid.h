@@ -31,6 +31,8 @@ struct DpmGridRules {
   bool ends_at_table = false;
   /// UniPC: the sigmas of a flow begin at 1, may be Karras', exponential or beta ones, and `mu` bends them.
   bool flow_of_unipc = false;
+  /// From the picture to the noise: levels and timesteps rise; the last step leads to the noisiest level.
+  bool inverse = false;
 };
 
 /// Throws Error::usage that names the key whose value cannot be.
@@ -50,7 +52,7 @@ DpmLevel flow_level(float sigma);
 int64_t unclipped_timesteps(std::string_view class_name, const DpmConfig& config, const NoiseSchedule& noise);
 
 /// `steps` of the first `last` training timesteps, falling: of N+1 points the noisiest N, so that the path ends before
-/// timestep 0. Error::usage when steps < 1 or steps > last.
-std::vector<int64_t> dpm_timesteps(const DpmConfig& config, int64_t steps, int64_t last);
+/// timestep 0; or, `cleanest`, the N that leave out the noisiest. Error::usage when steps < 1 or steps > last.
+std::vector<int64_t> dpm_timesteps(const DpmConfig& config, int64_t steps, int64_t last, bool cleanest = false);
 
 }  // namespace unnoise

@@ -41,12 +41,8 @@ class DpmMultistepScheduler final : public Scheduler {
     const auto algorithm = config_.algorithm_type;
     auto grid = dpm_grid(kClassName, config_, noise(), options, kRules);
     auto tensors = timestep_tensors(grid.timesteps);
-    const auto& levels = grid.levels;
-    auto plan = plan_steps(levels, options.begin, config_.solver_order, [&](size_t step, std::vector<size_t> past) {
-      const auto order = static_cast<size_t>(dpm_multistep_order(config_, levels, step));
-      past.resize(std::min(past.size(), order));
-      return dpm_multistep_update(algorithm, config_.solver_type, levels, past);
-    });
+    const DpmOrders orders{config_.solver_order, config_.lower_order_final, config_.euler_at_final};
+    auto plan = plan_multistep(algorithm, config_.solver_type, orders, grid.levels, options.begin);
     return Run(std::move(tensors), options.begin, 1.0,
                std::make_unique<DpmMultistepSolver>(
                    config_.prediction_type, config_, predicts_x0(algorithm) ? Integrand::x0 : Integrand::eps,

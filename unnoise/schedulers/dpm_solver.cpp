@@ -71,4 +71,32 @@ StepResult DpmMultistepSolver::step(const Tensor& x, const Tensor& model_output,
   return {std::move(next), x0};
 }
 
+DpmPredictorCorrectorSolver::DpmPredictorCorrectorSolver(PredictionType prediction_type,
+                                                         const ThresholdOptions& threshold, Integrand integrand,
+                                                         DpmGrid grid, DpmPlan predictors, DpmPlan correctors,
+                                                         bool stochastic)
+    : DpmSolver(prediction_type, threshold, integrand, std::move(grid)),
+      predictors_(std::move(predictors)),
+      correctors_(std::move(correctors)),
+      stochastic_(stochastic) {}
+
+StepResult DpmPredictorCorrectorSolver::step(const Tensor& predicted, const Tensor& model_output, const Step& step,
+                                             Rng& rng) {
+  const auto i = static_cast<size_t>(step.index);
+  const auto [x0, m] = convert(predicted, model_output, step);
+  outputs_.insert(outputs_.begin(), m);
+  const auto dtype = predicted.scalar_type();
+  const Tensor x = correctors_[i] ? apply(*correctors_[i], last_x_, outputs_, last_noise_, dtype) : predicted;
+  const Tensor noise = stochastic_ ? rng.normal_like(x) : Tensor();
+  if (!predictors_[i]) {  // a step of no length
+    outputs_.erase(outputs_.begin());
+    return {x, x0};
+  }
+  Tensor next = apply(*predictors_[i], x, outputs_, noise, dtype);
+  if (outputs_.size() > 3) outputs_.pop_back();  // a corrector of order 4 has three besides the newest
+  last_x_ = x;
+  last_noise_ = noise;
+  return {std::move(next), x0};
+}
+
 }  // namespace unnoise

@@ -79,4 +79,20 @@ class DpmMultistepSolver : public DpmSolver {
   std::vector<Tensor> outputs_;  // newest first
 };
 
+/// Each output of the network first corrects the step that led to it, then predicts the next.
+class DpmPredictorCorrectorSolver : public DpmSolver {
+ public:
+  /// correctors[i] is for the step that led to level i; its M_0 is the output there.
+  DpmPredictorCorrectorSolver(PredictionType prediction_type, const ThresholdOptions& threshold, Integrand integrand,
+                              DpmGrid grid, DpmPlan predictors, DpmPlan correctors, bool stochastic);
+
+  StepResult step(const Tensor& predicted, const Tensor& model_output, const Step& step, Rng& rng) override;
+
+ private:
+  const DpmPlan predictors_, correctors_;
+  const bool stochastic_;
+  std::vector<Tensor> outputs_;  // newest first
+  Tensor last_x_, last_noise_;   // where the last step began, and its noise
+};
+
 }  // namespace unnoise

@@ -54,11 +54,19 @@ DpmUpdate dpm_multistep_update(DpmAlgorithm algorithm, DpmSolverType type, const
   return {x, {d0 + w10, w11 - w10, -w11}, noise};
 }
 
-int64_t dpm_multistep_order(const DpmConfig& config, const std::vector<DpmLevel>& levels, size_t step) {
-  const size_t left = levels.size() - 1 - step;  // steps, this one included
-  const bool lowers = config.lower_order_final && levels.size() - 1 < 15;
-  if (left == 1 && (config.euler_at_final || lowers || levels.back().sigma == 0)) return 1;
-  return left == 2 && lowers ? std::min<int64_t>(config.solver_order, 2) : config.solver_order;
+int64_t DpmOrders::at(size_t step, const std::vector<DpmLevel>& levels) const {
+  const size_t steps = levels.size() - 1, left = steps - step;  // this one included
+  const bool lowers = lower_order_final && steps < 15;
+  if (left == 1 && (euler_at_final || lowers || levels.back().sigma == 0)) return 1;
+  return left == 2 && lowers ? std::min<int64_t>(highest, 2) : highest;
+}
+
+DpmPlan plan_multistep(DpmAlgorithm algorithm, DpmSolverType type, const DpmOrders& orders,
+                       const std::vector<DpmLevel>& levels, int64_t begin) {
+  return plan_steps(levels, begin, orders.highest, [&](size_t step, std::vector<size_t> past) {
+    past.resize(std::min(past.size(), static_cast<size_t>(orders.at(step, levels))));
+    return dpm_multistep_update(algorithm, type, levels, past);
+  });
 }
 
 }  // namespace unnoise

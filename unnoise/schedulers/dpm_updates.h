@@ -17,8 +17,18 @@ DpmTaylor dpm_taylor(DpmAlgorithm algorithm, const DpmLevel& s, const DpmLevel& 
 DpmUpdate dpm_multistep_update(DpmAlgorithm algorithm, DpmSolverType type, const std::vector<DpmLevel>& levels,
                                const std::vector<size_t>& past);
 
-/// The order that diffusers' multistep classes take at a step: fewer in the last two of a short run, one where the
-/// step leads to the pure picture.
-int64_t dpm_multistep_order(const DpmConfig& config, const std::vector<DpmLevel>& levels, size_t step);
+/// The orders that diffusers' multistep classes take.
+struct DpmOrders {
+  int64_t highest;
+  bool lower_order_final;  ///< lower in the last two steps of a run of fewer than 15
+  bool euler_at_final;     ///< 1 in the last step
+
+  /// At a step of the grid; 1 where it leads to the pure picture.
+  int64_t at(size_t step, const std::vector<DpmLevel>& levels) const;
+};
+
+/// All updates of a multistep run.
+DpmPlan plan_multistep(DpmAlgorithm algorithm, DpmSolverType type, const DpmOrders& orders,
+                       const std::vector<DpmLevel>& levels, int64_t begin);
 
 }  // namespace unnoise

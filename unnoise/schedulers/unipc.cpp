@@ -136,35 +136,6 @@ class UniPcWeights {
   std::vector<double> r_;  // (lambda_k - lambda_0) / h of the older outputs, falling below 0
 };
 
-class UniPcSolver final : public DpmSolver {
- public:
-  UniPcSolver(const UniPcConfig& config, DpmGrid grid, DpmPlan predictors, DpmPlan correctors)
-      : DpmSolver(config.prediction_type, config, config.predict_x0 ? Integrand::x0 : Integrand::eps, std::move(grid)),
-        predictors_(std::move(predictors)),
-        correctors_(std::move(correctors)) {}
-
-  StepResult step(const Tensor& predicted, const Tensor& model_output, const Step& step, Rng&) override {
-    const auto i = static_cast<size_t>(step.index);
-    const auto [x0, m] = convert(predicted, model_output, step);
-    outputs_.insert(outputs_.begin(), m);
-    const Tensor x =
-        correctors_[i] ? apply(*correctors_[i], last_x_, outputs_, {}, predicted.scalar_type()) : predicted;
-    if (!predictors_[i]) {  // a step of no length
-      outputs_.erase(outputs_.begin());
-      return {x, x0};
-    }
-    Tensor next = apply(*predictors_[i], x, outputs_, {}, x.scalar_type());
-    if (outputs_.size() > 3) outputs_.pop_back();
-    last_x_ = x;
-    return {std::move(next), x0};
-  }
-
- private:
-  const DpmPlan predictors_, correctors_;
-  std::vector<Tensor> outputs_;  // newest first
-  Tensor last_x_;                // where the last step began
-};
-
 class UniPcScheduler final : public Scheduler {
  public:
   UniPcScheduler(const UniPcConfig& config, const Json& json)
@@ -192,7 +163,9 @@ class UniPcScheduler final : public Scheduler {
       return weights.predictor();
     });
     return Run(std::move(tensors), options.begin, 1.0,
-               std::make_unique<UniPcSolver>(config_, std::move(grid), std::move(predictors), std::move(correctors)));
+               std::make_unique<DpmPredictorCorrectorSolver>(
+                   config_.prediction_type, config_, config_.predict_x0 ? Integrand::x0 : Integrand::eps,
+                   std::move(grid), std::move(predictors), std::move(correctors), false));
   }
 
   bool is_disabled(size_t step) const {
