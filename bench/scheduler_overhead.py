@@ -1,6 +1,6 @@
 """Microseconds of one scheduler step at 1x3x32x32, ours beside diffusers', in one run on one thread.
 
-    UNNOISE_BUILD=build .venv/bin/python bench/scheduler_overhead.py [--markdown]
+    UNNOISE_BUILD=build .venv/bin/python bench/scheduler_overhead.py [--markdown] [CLASS ...]
 
 The network's output is there already; what is timed is scale_model_input and step. Best of 30 runs of 20 steps each.
 """
@@ -56,6 +56,9 @@ def ours():
 
 
 def main():
+    wanted = [a for a in sys.argv[1:] if not a.startswith("--")]
+    for name in [n for n in CASES if wanted and n not in wanted]:
+        del CASES[name]
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     mine = ours()

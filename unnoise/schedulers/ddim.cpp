@@ -8,6 +8,7 @@
 #include "unnoise/core/error.h"
 #include "unnoise/schedulers/discrete.h"
 #include "unnoise/schedulers/scalar_math.h"
+#include "unnoise/schedulers/weighted_sum.h"
 
 namespace unnoise {
 namespace {
@@ -31,6 +32,7 @@ class DdimSolver final : public DiscreteSolver {
              const StartOptions& options)
       : DiscreteSolver(config, std::move(noise), std::move(timesteps)),
         final_abar_(config.set_alpha_to_one ? 1.0f : noise_.alpha_bar(0)),
+        final_level_(config.set_alpha_to_one ? NoiseLevel{1, 0} : noise_.level(0)),
         stride_(stride),
         eta_(static_cast<float>(options.eta.value_or(0))),
         use_clipped_model_output_(options.use_clipped_model_output) {}
@@ -45,17 +47,24 @@ class DdimSolver final : public DiscreteSolver {
     const Tensor eps = use_clipped_model_output_ ? eps_from(PredictionType::sample, x, x0, noise_.level(t))
                                                  : eps_from(config_.prediction_type, x, prediction, noise_.level(t));
 
-    // eq. 16
-    const float sigma = eta_ * torch_sqrt((1 - abar_prev) / (1 - abar_t) * (1 - abar_t / abar_prev));
+    const float sigma = eta_ == 0 ? 0 : this->sigma(abar_t, abar_prev);
     // eq. 12: "predicted x0" + "direction pointing to x_t" + "random noise"
-    const float direction = torch_sqrt(std::max(1 - abar_prev - sigma * sigma, 0.0f));
-    Tensor next = torch_sqrt(abar_prev) * x0 + direction * eps;
-    if (eta_ > 0) next = next + sigma * rng.normal_like(x);
+    const NoiseLevel at_prev = prev >= 0 ? noise_.level(prev) : final_level_;
+    const float direction =
+        eta_ == 0 ? at_prev.sigma : torch_sqrt(std::max(1 - abar_prev - sigma * sigma, 0.0f));
+    Tensor next = weighted_sum(at_prev.alpha, x0, direction, eps);
+    if (eta_ > 0) next = weighted_sum(1, next, sigma, rng.normal_like(x));
     return {next, x0};
   }
 
  private:
+  /// eq. 16
+  float sigma(float abar_t, float abar_prev) const {
+    return eta_ * torch_sqrt((1 - abar_prev) / (1 - abar_t) * (1 - abar_t / abar_prev));
+  }
+
   const float final_abar_;
+  const NoiseLevel final_level_;
   const int64_t stride_;
   const float eta_;
   const bool use_clipped_model_output_;

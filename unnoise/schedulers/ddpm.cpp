@@ -10,6 +10,7 @@
 #include "unnoise/core/error.h"
 #include "unnoise/schedulers/discrete.h"
 #include "unnoise/schedulers/scalar_math.h"
+#include "unnoise/schedulers/weighted_sum.h"
 
 namespace unnoise {
 namespace {
@@ -61,33 +62,37 @@ class DdpmSolver final : public DiscreteSolver {
     // The posterior q(x_prev | x_t, x0): mean and variance, eq. 7
     const float x0_weight = torch_sqrt(abar_prev) * beta_t / (1 - abar_t);
     const float xt_weight = torch_sqrt(alpha_t) * (1 - abar_prev) / (1 - abar_t);
-    const Tensor mean = x0_weight * x0 + xt_weight * x;
+    const Tensor mean = weighted_sum(x0_weight, x0, xt_weight, x);
     if (t == 0) return {mean, x0};  // the last step of algorithm 2 adds no noise, and draws none
 
     const float beta_tilde = std::max((1 - abar_prev) / (1 - abar_t) * beta_t, kSmallestVariance);
-    return {mean + noise_of(beta_t, beta_tilde, learned, rng.normal_like(x)), x0};
+    const Tensor z = rng.normal_like(x);
+    if (const auto deviation = fixed_deviation(beta_t, beta_tilde)) return {weighted_sum(1, mean, *deviation, z), x0};
+    return {mean + learned_deviation(beta_t, beta_tilde, learned) * z, x0};
   }
 
  private:
-  /// Standard normal noise `z` at the step's standard deviation.
-  Tensor noise_of(float beta_t, float beta_tilde, const Tensor& learned, const Tensor& z) const {
+  /// The standard deviation of the step's noise where the network has no say in it.
+  std::optional<float> fixed_deviation(float beta_t, float beta_tilde) const {
     switch (variance_type_) {
       case VarianceType::fixed_small:
-        return torch_sqrt(beta_tilde) * z;
+        return torch_sqrt(beta_tilde);
       case VarianceType::fixed_small_log:
-        return torch_exp(0.5f * torch_log(beta_tilde)) * z;
+        return torch_exp(0.5f * torch_log(beta_tilde));
       case VarianceType::fixed_large:
-        return torch_sqrt(beta_t) * z;
+        return torch_sqrt(beta_t);
       case VarianceType::fixed_large_log:
-        return torch_exp(0.5f * torch_log(beta_t)) * z;
-      case VarianceType::learned:
-        return checked(learned).clamp_min(kSmallestVariance).sqrt() * z;
-      case VarianceType::learned_range: {
-        const Tensor fraction = (checked(learned) + 1) / 2;
-        return at::exp(0.5 * (fraction * torch_log(beta_t) + (1 - fraction) * torch_log(beta_tilde))) * z;
-      }
+        return torch_exp(0.5f * torch_log(beta_t));
+      default:
+        return std::nullopt;
     }
-    throw usage_error("variance_type: unknown value");
+  }
+
+  /// And where it has: [B,C,H,W].
+  Tensor learned_deviation(float beta_t, float beta_tilde, const Tensor& learned) const {
+    if (variance_type_ == VarianceType::learned) return checked(learned).clamp_min(kSmallestVariance).sqrt();
+    const Tensor fraction = (checked(learned) + 1) / 2;
+    return at::exp(0.5 * (fraction * torch_log(beta_t) + (1 - fraction) * torch_log(beta_tilde)));
   }
 
   const Tensor& checked(const Tensor& learned) const {

@@ -4,6 +4,7 @@
 
 #include "unnoise/schedulers/distilled.h"
 #include "unnoise/schedulers/scalar_math.h"
+#include "unnoise/schedulers/weighted_sum.h"
 
 namespace unnoise {
 namespace {
@@ -22,7 +23,7 @@ class LcmSolver final : public DiscreteSolver {
     const int64_t next = next_t(step);
     if (next < 0) return {denoised, denoised};
     const NoiseLevel level = noise_.level(next);
-    return {level.alpha * denoised + level.sigma * rng.normal_like(x), denoised};
+    return {weighted_sum(level.alpha, denoised, level.sigma, rng.normal_like(x)), denoised};
   }
 
   /// f(x, t) = c_skip x + c_out x0: eq. 9 and appendix E; the identity at t = 0.
@@ -31,7 +32,7 @@ class LcmSolver final : public DiscreteSolver {
     const float scaled = static_cast<float>(t(step)) * scaling_;
     const float sum = scaled * scaled + kSigmaData * kSigmaData;
     const float c_skip = kSigmaData * kSigmaData / sum, c_out = scaled / torch_sqrt(sum);
-    return c_out * x0 + c_skip * x;
+    return weighted_sum(c_out, x0, c_skip, x);
   }
 
  private:

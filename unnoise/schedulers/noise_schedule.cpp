@@ -107,6 +107,8 @@ NoiseSchedule::NoiseSchedule(const NoiseOptions& options) : options_(options) {
   alphas_ = 1.0 - betas_;
   alphas_cumprod_ =
       at::cumprod(alphas_, 0);  // float32 and sequential, as the reference's: checkpoints were trained on it
+  alpha_levels_ = alphas_cumprod_.sqrt();
+  sigma_levels_ = (1 - alphas_cumprod_).sqrt_();
 }
 
 float NoiseSchedule::alpha_bar(int64_t t) const {
@@ -116,8 +118,8 @@ float NoiseSchedule::alpha_bar(int64_t t) const {
 }
 
 NoiseLevel NoiseSchedule::level(int64_t t) const {
-  const float abar = alpha_bar(t);
-  return {torch_sqrt(abar), torch_sqrt(1 - abar)};
+  alpha_bar(t);  // checks t
+  return {alpha_levels_.const_data_ptr<float>()[t], sigma_levels_.const_data_ptr<float>()[t]};
 }
 
 NoiseLevels NoiseSchedule::levels(const Tensor& t, const Tensor& x) const {

@@ -100,6 +100,7 @@ class NoiseSchedule {
   Tensor betas_;
   Tensor alphas_;
   Tensor alphas_cumprod_;
+  Tensor alpha_levels_, sigma_levels_;  // sqrt(abar), sqrt(1 - abar)
 };
 
 }  // namespace unnoise

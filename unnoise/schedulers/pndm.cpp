@@ -8,6 +8,7 @@
 #include "unnoise/schedulers/adams_bashforth.h"
 #include "unnoise/schedulers/discrete.h"
 #include "unnoise/schedulers/scalar_math.h"
+#include "unnoise/schedulers/weighted_sum.h"
 
 namespace unnoise {
 namespace {
@@ -121,7 +122,7 @@ class PndmSolver final : public DiscreteSolver {
     if (divisor == 0) return x;  // both are 1: a beta that float32 loses
     const Tensor eps = eps_from(config_.prediction_type, x, prediction, noise_.level(t));
     // In diffusers' order: near pure noise the two terms are large and cancel.
-    return (torch_sqrt(abar_to / abar) * x).sub_(((abar_to - abar) * eps).div_(divisor));
+    return weighted_sum(torch_sqrt(abar_to / abar), x, -((abar_to - abar) / divisor), eps);
   }
 
   const float final_abar_;

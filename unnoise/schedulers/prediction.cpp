@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "unnoise/core/error.h"
+#include "unnoise/schedulers/weighted_sum.h"
 
 namespace unnoise {
 namespace {
@@ -16,17 +17,26 @@ constexpr float kSmallestAlpha = 1e-19f;
 float divisor(float alpha) { return std::max(alpha, kSmallestAlpha); }
 Tensor divisor(const Tensor& alpha) { return alpha.clamp_min(kSmallestAlpha); }
 
+Tensor sum_of(float a, const Tensor& x, float b, const Tensor& y, float over = 1) {
+  return weighted_sum(a, x, b, y, over);
+}
+Tensor sum_of(const Tensor& a, const Tensor& x, const Tensor& b, const Tensor& y) { return a * x + b * y; }
+Tensor sum_of(float a, const Tensor& x, const Tensor& b, const Tensor& y) { return a * x + b * y; }
+Tensor sum_of(float a, const Tensor& x, const Tensor& b, const Tensor& y, const Tensor& over) {
+  return (a * x + b * y) / over;
+}
+
 template <class Scalar>
 Tensor x0_of(PredictionType type, const Tensor& xt, const Tensor& output, const Scalar& alpha, const Scalar& sigma) {
   switch (type) {
     case PredictionType::epsilon:
-      return (xt - sigma * output) / divisor(alpha);  // Ho et al. 2020, eq. 15
+      return sum_of(1.0f, xt, -sigma, output, divisor(alpha));  // Ho et al. 2020, eq. 15
     case PredictionType::sample:
       return output;
     case PredictionType::v_prediction:
-      return alpha * xt - sigma * output;  // Salimans & Ho 2022, appendix D
+      return sum_of(alpha, xt, -sigma, output);  // Salimans & Ho 2022, appendix D
     case PredictionType::flow_prediction:
-      return xt - sigma * output;
+      return sum_of(1.0f, xt, -sigma, output);
   }
   throw usage_error("unknown prediction type");
 }
@@ -37,11 +47,11 @@ Tensor eps_of(PredictionType type, const Tensor& xt, const Tensor& output, const
     case PredictionType::epsilon:
       return output;
     case PredictionType::sample:
-      return (xt - alpha * output) / sigma;
+      return sum_of(1.0f, xt, -alpha, output, sigma);
     case PredictionType::v_prediction:
-      return alpha * output + sigma * xt;
+      return sum_of(alpha, output, sigma, xt);
     case PredictionType::flow_prediction:
-      return xt + alpha * output;
+      return sum_of(1.0f, xt, alpha, output);
   }
   throw usage_error("unknown prediction type");
 }

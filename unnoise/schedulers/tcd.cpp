@@ -9,6 +9,7 @@
 #include "unnoise/core/error.h"
 #include "unnoise/schedulers/distilled.h"
 #include "unnoise/schedulers/scalar_math.h"
+#include "unnoise/schedulers/weighted_sum.h"
 
 namespace unnoise {
 namespace {
@@ -37,10 +38,10 @@ class TcdSolver final : public DiscreteSolver {
     const Tensor x0 = raw_x0(x, prediction, step);
     const Tensor eps = eps_from(config_.prediction_type, x, prediction, noise_.level(t(step)));
     const NoiseLevel level = noise_.level(s);
-    const Tensor xs = (level.alpha * x0).add_(eps, level.sigma);
+    const Tensor xs = weighted_sum(level.alpha, x0, level.sigma, eps);
     if (is_last || eta_ == 0) return {xs, x0};
     const float ratio = noise_.alpha_bar(next) / noise_.alpha_bar(s);
-    return {(torch_sqrt(ratio) * xs).add_(rng.normal_like(x), torch_sqrt(1 - ratio)), x0};
+    return {weighted_sum(torch_sqrt(ratio), xs, torch_sqrt(1 - ratio), rng.normal_like(x)), x0};
   }
 
  private:
