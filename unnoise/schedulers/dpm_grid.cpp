@@ -35,13 +35,14 @@ bool has_sigma_grid(const DpmConfig& c) {
   return c.use_karras_sigmas || c.use_exponential_sigmas || c.use_beta_sigmas || c.use_lu_lambdas;
 }
 
-std::vector<double> grid_sigmas(const DpmConfig& c, const SigmaTable& table, int64_t n) {
+std::vector<double> grid_sigmas(const DpmConfig& c, const SigmaTable& table, int64_t n, bool rising) {
   if (c.use_lu_lambdas) {
     std::vector<double> sigmas = linspace(table.log_sigmas().back(), table.log_sigmas().front(), n);
     for (double& sigma : sigmas) sigma = std::exp(sigma);
     return sigmas;
   }
-  const double low = c.sigma_min.value_or(table.sigmas().front()), high = c.sigma_max.value_or(table.sigmas().back());
+  double low = c.sigma_min.value_or(table.sigmas().front()), high = c.sigma_max.value_or(table.sigmas().back());
+  if (rising) std::swap(low, high);
   if (c.use_karras_sigmas) return karras_sigmas(low, high, n);
   if (c.use_exponential_sigmas) return exponential_sigmas(low, high, n);
   return beta_sigmas(low, high, n);
@@ -49,7 +50,8 @@ std::vector<double> grid_sigmas(const DpmConfig& c, const SigmaTable& table, int
 
 /// Karras, exponential, beta, Lu. For a flow: sigma / alpha becomes sigma (alpha + sigma = 1).
 Path sigma_grid_path(const DpmConfig& c, const SigmaTable& table, int64_t n, const DpmGridRules& rules) {
-  Path path{grid_sigmas(c, table, n), {}};
+  Path path{grid_sigmas(c, table, n, rules.inverse), {}};
+  if (rules.inverse) std::reverse(path.sigmas.begin(), path.sigmas.end());  // all paths fall, until the end of dpm_grid
   const bool rounds = (c.use_karras_sigmas || c.use_lu_lambdas) &&
                       (rules.rounds_cosine || c.beta_schedule != BetaSchedule::squaredcos_cap_v2);
   for (double& sigma : path.sigmas) {
