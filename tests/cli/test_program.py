@@ -126,10 +126,25 @@ def test_no_model_is_an_error_that_names_the_folder(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["train", "sample", "schedule", "noise"])
+@pytest.mark.parametrize("command", ["train", "sample", "schedule", "noise", "samplers", "evaluate"])
 def test_the_option_reference_is_what_the_program_says(command):
     page = pathlib.Path(__file__).resolve().parents[2] / f"docs/{command}-options.md"
     assert page.read_text() == run("help", command, "--markdown").stdout, f"run: unnoise help {command} --markdown > docs/{command}-options.md"
+
+
+def test_the_page_of_samplers_is_what_the_program_says():
+    page = pathlib.Path(__file__).resolve().parents[2] / "docs/samplers.md"
+    assert run("samplers", "--markdown").stdout in page.read_text(), "put what unnoise samplers --markdown prints into docs/samplers.md"
+
+
+def test_samplers_are_listed():
+    done = run("samplers")
+    assert done.returncode == 0 and max(map(len, done.stdout.splitlines())) <= 160
+    rows = json.loads(run("samplers", "--json").stdout)
+    assert {"ddpm", "dpm_multistep", "flow_euler", "dopri5"} <= {row["name"] for row in rows}
+    for args, message in ((["--calls", "5"], ""), (["--fit-schedule", "5"], "--model"), (["--model", "nowhere"], "nowhere")):
+        done = run("samplers", *args)
+        assert (done.returncode == 0) == (message == "") and message in done.stderr
 
 
 PICTURE = pathlib.Path(__file__).resolve().parents[1] / "data/cat.jpg"

@@ -16,6 +16,7 @@
 #include "unnoise/recipes/machine.h"
 #include "unnoise/recipes/output_file.h"
 #include "unnoise/recipes/scheduler_settings.h"
+#include "unnoise/schedulers/ays.h"
 #include "unnoise/schedulers/samplers.h"
 
 namespace unnoise {
@@ -36,8 +37,8 @@ void check_options(const SampleOptions& o) {
   if (o.num_inference_steps && (o.timesteps || o.sigmas))
     throw usage_error("--num-inference-steps and --timesteps or --sigmas: give one of them",
                       "A list of your own says how many steps there are.");
-  if (o.fitted_timesteps && (o.timesteps || o.sigmas))
-    throw usage_error("--fitted-timesteps and --timesteps or --sigmas: give one of them");
+  if ((o.timesteps || o.sigmas) + o.fitted_timesteps + o.ays.has_value() > 1)
+    throw usage_error("--timesteps or --sigmas, --fitted-timesteps, --ays: give one of them");
 }
 
 int64_t choose_steps(const SampleOptions& o, const Scheduler& scheduler) {
@@ -84,6 +85,23 @@ std::vector<double> fitted_timesteps(const Scheduler& scheduler, int64_t steps) 
       fmt::format("--fitted-timesteps: the model has none for {} steps{}", steps,
                   known.empty() ? "" : fmt::format(", only for {}", fmt::join(known, ", "))),
       fmt::format("Fit them: unnoise samplers --model DIR --fit-schedule {} --update-model", steps));
+}
+
+/// The align-your-steps grid: as sigmas where the sampler takes them, else as its ten timesteps.
+void use_ays(const std::string& model, const Scheduler& scheduler, std::optional<int64_t> steps, StartOptions& start) {
+  const auto takes = scheduler.run_options();
+  const auto has = [&](std::string_view name) { return std::find(takes.begin(), takes.end(), name) != takes.end(); };
+  if (has("sigmas")) {
+    start.sigmas = ays_sigmas(model, steps.value_or(10));
+  } else if (has("timesteps")) {
+    start.timesteps = ays_timesteps(model);
+    if (steps && *steps != static_cast<int64_t>(start.timesteps->size()))
+      throw usage_error(fmt::format("--ays: {} takes timesteps, of which there are 10, not {}", scheduler.class_name(),
+                                    *steps),
+                        "Ask for 10 steps, or choose a sampler that takes sigmas, such as euler.");
+  } else {
+    throw usage_error(fmt::format("--ays: {} takes neither sigmas nor timesteps", scheduler.class_name()));
+  }
 }
 
 /// What it takes to draw the pictures again, as JSON.
@@ -198,6 +216,7 @@ SampleResult sample(const SampleOptions& options, const Observer& observer, std:
     if (options.gif || options.apng) animation.add(at);
     if (options.frames) frames.add(at);
   };
+  if (options.ays) use_ays(*options.ays, *pipeline.scheduler, options.num_inference_steps, request.start);
   prepare_outputs(options);
 
   const auto started = std::chrono::steady_clock::now();
