@@ -9,7 +9,7 @@
 int main(int argc, char** argv) {
   using namespace unnoise::cli;
   keep_freed_memory();
-  return run_program({train_command(), sample_command(), info_command(), samplers_command(), evaluate_command(), schedule_command(),
-                      noise_command()},
+  return run_program({train_command(), sample_command(), info_command(), samplers_command(), evaluate_command(),
+                      schedule_command(), noise_command()},
                      std::vector<std::string>(argv + 1, argv + argc));
 }

@@ -27,7 +27,8 @@ Command samplers_command() {
       "samplers",
       "list the samplers, or find the best one for a model",
       "[--model DIR] [options]",
-      "With a model: every sampler from the same noise, at several budgets of calls of the network; how far each is from "
+      "With a model: every sampler from the same noise, at several budgets of calls of the network; how far each is "
+      "from "
       "the exact picture, how long it takes, which is best; a plot and a sheet with a row of pictures a sampler.",
       {
           {"What there is:", "unnoise samplers"},

@@ -9,7 +9,8 @@
 //                                                   -> NAME.sample, NAME.timesteps, NAME.sigmas; errors on stdout
 //            "known": true gives RePaint a picture and a mask
 //   timing   [{name, class, config, steps}]         -> on stdout, {"microseconds": {NAME: of one step at 1x3x32x32}}
-//   configs  [{config, to}]                         -> on stdout: {"configs": [scheduler_config.json ...], "errors": {NAME: message}}
+//   configs  [{config, to}]                         -> on stdout: {"configs": [scheduler_config.json ...], "errors":
+//   {NAME: message}}
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
@@ -105,7 +106,8 @@ void add_sweep(const Json& request, const std::string& name, StateDict& out) {
   out.emplace_back(name + ".sigmas", numbers(run.sigmas()));
 }
 
-/// What the scheduler alone costs a step: input() and step() with an output that is there already, the best of some runs.
+/// What the scheduler alone costs a step: input() and step() with an output that is there already, the best of some
+/// runs.
 double microseconds_a_step(const Json& request) {
   const auto scheduler = scheduler_of(request);
   const c10::InferenceMode guard;

@@ -1,4 +1,5 @@
 """DPM-Solver and its kin against the installed diffusers, over the whole space of their configs."""
+import json
 import math
 from unittest import mock
 
@@ -376,3 +377,27 @@ def test_dpm_multistep_inverse(ours):
 
     sweep(ours, diffusers.DPMSolverMultistepInverseScheduler, INVERSE, cases=250, prepare=keep_inverse, loop=all_timesteps,
           differs=differs, tolerance=cancels, starts={"begin": BEGIN}, at_least=100)
+
+
+CONFIGS = [
+    {"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "sde-dpmsolver++", "solver_order": 3, "use_karras_sigmas": True},
+    {"_class_name": "DEISMultistepScheduler", "solver_order": 1, "steps_offset": 1, "trained_betas": None},
+    {"_class_name": "UniPCMultistepScheduler", "disable_corrector": [0, 1], "sigma_min": 0.1, "lambda_min_clipped": -5.1},
+    {"_class_name": "DPMSolverSinglestepScheduler", "lower_order_final": True, "variance_type": "learned_range"},
+    {"_class_name": "EDMDPMSolverMultistepScheduler", "sigma_data": 1.0, "made_up": [1]},
+    {"_class_name": "EDMEulerScheduler", "rho": 5.0},
+    {"_class_name": "CosineDPMSolverMultistepScheduler", "sigma_max": 100.0},
+    {"_class_name": "SASolverScheduler", "predictor_order": 3},
+    {"_class_name": "DPMSolverMultistepInverseScheduler", "solver_type": "heun"},
+]
+
+
+def test_configs_convert_as_in_diffusers(driver):
+    """Every class's keys and defaults, and what one class takes over from another."""
+    pairs = [(c, other["_class_name"]) for c in CONFIGS for other in CONFIGS
+             if not (c.get("algorithm_type") == "sde-dpmsolver++" and "DEIS" in other["_class_name"])]
+    got = json.loads(driver("scheduler_driver", {"configs": [{"config": c, "to": to} for c, to in pairs]}).stdout)["configs"]
+    for (config, to), ours in zip(pairs, got):
+        source = getattr(diffusers, config["_class_name"]).from_config(config)
+        theirs = json.loads(getattr(diffusers, to).from_config(source.config).to_json_string())
+        assert ours == theirs, (config, to)

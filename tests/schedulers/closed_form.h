@@ -1,4 +1,5 @@
-// Data whose perfect denoiser and whose probability-flow path are known, so that a sampler can be judged without a network.
+// Data whose perfect denoiser and whose probability-flow path are known, so that a sampler can be judged without a
+// network.
 #pragma once
 
 #include <ATen/TensorOperators.h>
@@ -8,8 +9,8 @@
 #include <cmath>
 #include <vector>
 
-#include "unnoise/schedulers/sigma_grids.h"
 #include "unnoise/schedulers/scheduler.h"
+#include "unnoise/schedulers/sigma_grids.h"
 
 namespace unnoise::closed_form {
 

@@ -1,5 +1,5 @@
-// Closed form: for Gaussian data the perfect denoiser and the path of the probability-flow ODE are known. A deterministic
-// sampler's error must fall at its order; a stochastic one must end with the data's mean and variance.
+// Closed form: for Gaussian data the perfect denoiser and the path of the probability-flow ODE are known. A
+// deterministic sampler's error must fall at its order; a stochastic one must end with the data's mean and variance.
 #include <ATen/ops/linspace.h>
 #include <ATen/ops/minimum.h>
 #include <fmt/format.h>
@@ -71,7 +71,7 @@ class Convergence : public testing::TestWithParam<OrderRow> {};
 
 TEST_P(Convergence, ErrorFallsAtTheOrder) {
   const OrderRow& row = GetParam();
-  constexpr double kCeiling = 3e-2;  // below it the leading term rules
+  constexpr double kCeiling = 3e-2;               // below it the leading term rules
   std::vector<std::pair<double, double>> points;  // log2 N, log2 error
   std::string seen;
   for (const int64_t steps : {12, 24, 48, 96, 192, 384}) {
@@ -85,7 +85,8 @@ TEST_P(Convergence, ErrorFallsAtTheOrder) {
   const auto [n1, e1] = points.back();
   const double order = (e0 - e1) / (n1 - n0);
   RecordProperty("order", std::to_string(order));
-  std::printf("%s\n%-24s %-60s order %.2f (theory %g)\n", seen.c_str(), row.name.c_str(), row.config.dump().c_str(), order, row.order);
+  std::printf("%s\n%-24s %-60s order %.2f (theory %g)\n", seen.c_str(), row.name.c_str(), row.config.dump().c_str(),
+              order, row.order);
   EXPECT_GT(order, row.order - 0.3) << seen;
   if (!row.at_least) {
     EXPECT_LT(order, row.order + 0.3) << seen;
@@ -103,31 +104,27 @@ Json plain_dpm(int order) {
   return {{"solver_order", order}, {"algorithm_type", "dpmsolver"}, {"final_sigmas_type", "sigma_min"}};
 }
 
-INSTANTIATE_TEST_SUITE_P(Samplers, Convergence,
-                         testing::Values(
-                             OrderRow{"ddim", with(kLeading, kFree), Scale::vp, 1},
-                             OrderRow{"euler", kLeading, Scale::ve, 1},
-                             OrderRow{"heun", kLeading, Scale::ve, 2},
-                             OrderRow{"kdpm2", kLeading, Scale::ve, 2},
-                             OrderRow{"edm_heun", {{"use_karras_sigmas", false}, {"timestep_spacing", "leading"}}, Scale::ve, 2},
-                             OrderRow{"lms", kLeading, Scale::ve, 4, 9e-7},
-                             OrderRow{"pndm", with(kLeading, {{"skip_prk_steps", true}}), Scale::vp, 2},
-                             OrderRow{"dpm_multistep", {{"solver_order", 1}}, Scale::vp, 1},
-                             OrderRow{"dpm_multistep", {{"solver_order", 2}}, Scale::vp, 2},
-                             OrderRow{"dpm_multistep", {{"solver_order", 2}, {"solver_type", "heun"}}, Scale::vp, 2},
-                             // diffusers' third order takes a divided difference for the second derivative, which is twice
-                             // that: what it gains is a smaller error, not an order (docs/samplers.md)
-                             OrderRow{"dpm_multistep", {{"solver_order", 3}}, Scale::vp, 2},
-                             OrderRow{"dpm_multistep", plain_dpm(2), Scale::vp, 2},
-                             OrderRow{"dpm_multistep", plain_dpm(3), Scale::vp, 2},
-                             OrderRow{"dpm_singlestep", {{"solver_order", 2}}, Scale::vp, 2},
-                             OrderRow{"dpm_singlestep", {{"solver_order", 3}}, Scale::vp, 3},
-                             OrderRow{"unipc", {{"solver_order", 1}}, Scale::vp, 2},
-                             OrderRow{"unipc", {{"solver_order", 2}}, Scale::vp, 3},
-                             OrderRow{"unipc", {{"solver_order", 3}}, Scale::vp, 4, 3e-6, true},
-                             OrderRow{"deis", {{"solver_order", 2}}, Scale::vp, 2},
-                             OrderRow{"deis", {{"solver_order", 3}}, Scale::vp, 3}),
-                         [](const auto& info) { return info.param.name + std::to_string(info.index); });
+INSTANTIATE_TEST_SUITE_P(
+    Samplers, Convergence,
+    testing::Values(
+        OrderRow{"ddim", with(kLeading, kFree), Scale::vp, 1}, OrderRow{"euler", kLeading, Scale::ve, 1},
+        OrderRow{"heun", kLeading, Scale::ve, 2}, OrderRow{"kdpm2", kLeading, Scale::ve, 2},
+        OrderRow{"edm_heun", {{"use_karras_sigmas", false}, {"timestep_spacing", "leading"}}, Scale::ve, 2},
+        OrderRow{"lms", kLeading, Scale::ve, 4, 9e-7},
+        OrderRow{"pndm", with(kLeading, {{"skip_prk_steps", true}}), Scale::vp, 2},
+        OrderRow{"dpm_multistep", {{"solver_order", 1}}, Scale::vp, 1},
+        OrderRow{"dpm_multistep", {{"solver_order", 2}}, Scale::vp, 2},
+        OrderRow{"dpm_multistep", {{"solver_order", 2}, {"solver_type", "heun"}}, Scale::vp, 2},
+        // diffusers' third order takes a divided difference for the second derivative, which is twice
+        // that: what it gains is a smaller error, not an order (docs/samplers.md)
+        OrderRow{"dpm_multistep", {{"solver_order", 3}}, Scale::vp, 2},
+        OrderRow{"dpm_multistep", plain_dpm(2), Scale::vp, 2}, OrderRow{"dpm_multistep", plain_dpm(3), Scale::vp, 2},
+        OrderRow{"dpm_singlestep", {{"solver_order", 2}}, Scale::vp, 2},
+        OrderRow{"dpm_singlestep", {{"solver_order", 3}}, Scale::vp, 3},
+        OrderRow{"unipc", {{"solver_order", 1}}, Scale::vp, 2}, OrderRow{"unipc", {{"solver_order", 2}}, Scale::vp, 3},
+        OrderRow{"unipc", {{"solver_order", 3}}, Scale::vp, 4, 3e-6, true},
+        OrderRow{"deis", {{"solver_order", 2}}, Scale::vp, 2}, OrderRow{"deis", {{"solver_order", 3}}, Scale::vp, 3}),
+    [](const auto& info) { return info.param.name + std::to_string(info.index); });
 
 struct NoisyRow {
   std::string name;
@@ -155,18 +152,16 @@ TEST_P(Stochastic, EndsWithMeanAndVarianceOfTheData) {
               5 * std::sqrt((data.fourth_moment() - data.variance() * data.variance()) / n) + 0.01 * data.variance());
 }
 
-INSTANTIATE_TEST_SUITE_P(Samplers, Stochastic,
-                         testing::Values(
-                             NoisyRow{"ddpm", kFree, {.steps = 1000}}, NoisyRow{"ddim", kFree, {.steps = 500, .eta = 1}},
-                             NoisyRow{"euler_ancestral", {}, {.steps = 500}},
-                             NoisyRow{"kdpm2_ancestral", {}, {.steps = 200}}, NoisyRow{"dpm_sde", {}, {.steps = 100}},
-                             NoisyRow{"dpm_2s_ancestral", {}, {.steps = 200}},
-                             NoisyRow{"dpm_3m_sde", {}, {.steps = 300}},
-                             NoisyRow{"edm_heun", {}, {.steps = 100, .s_churn = 20}},
-                             NoisyRow{"restart", {{"restart_steps", 20}}, {.steps = 100}},
-                             NoisyRow{"dpm_multistep", {{"algorithm_type", "sde-dpmsolver++"}}, {.steps = 500}},
-                             NoisyRow{"sa_solver", {}, {.steps = 200}}),
-                         [](const auto& info) { return info.param.name + std::to_string(info.index); });
+INSTANTIATE_TEST_SUITE_P(
+    Samplers, Stochastic,
+    testing::Values(NoisyRow{"ddpm", kFree, {.steps = 1000}}, NoisyRow{"ddim", kFree, {.steps = 500, .eta = 1}},
+                    NoisyRow{"euler_ancestral", {}, {.steps = 500}}, NoisyRow{"kdpm2_ancestral", {}, {.steps = 200}},
+                    NoisyRow{"dpm_sde", {}, {.steps = 100}}, NoisyRow{"dpm_2s_ancestral", {}, {.steps = 200}},
+                    NoisyRow{"dpm_3m_sde", {}, {.steps = 300}}, NoisyRow{"edm_heun", {}, {.steps = 100, .s_churn = 20}},
+                    NoisyRow{"restart", {{"restart_steps", 20}}, {.steps = 100}},
+                    NoisyRow{"dpm_multistep", {{"algorithm_type", "sde-dpmsolver++"}}, {.steps = 500}},
+                    NoisyRow{"sa_solver", {}, {.steps = 200}}),
+    [](const auto& info) { return info.param.name + std::to_string(info.index); });
 
 // The methods that choose their steps themselves: the error follows the tolerance.
 TEST(Adaptive, TheErrorFollowsTheTolerance) {

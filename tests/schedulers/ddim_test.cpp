@@ -65,7 +65,9 @@ TEST(Ddim, BeginsInTheMiddleForImageToImage) {
 TEST(Ddim, ErrorFallsAtFirstOrderOnGaussianData) {
   constexpr double m = 0.3, s = 0.5;
   const auto scheduler = make_scheduler("ddim", {{"clip_sample", false}, {"timestep_spacing", "trailing"}});
-  const auto abar = [&](const Tensor& t) { return static_cast<double>(scheduler->noise().alpha_bar(t.item<int64_t>())); };
+  const auto abar = [&](const Tensor& t) {
+    return static_cast<double>(scheduler->noise().alpha_bar(t.item<int64_t>()));
+  };
   const auto eps = [&](const Tensor& x, const Tensor& t) {  // E[eps | x_t] for data N(m, s^2)
     return std::sqrt(1 - abar(t)) * (x - std::sqrt(abar(t)) * m) / (abar(t) * s * s + 1 - abar(t));
   };

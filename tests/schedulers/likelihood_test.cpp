@@ -22,8 +22,8 @@ LikelihoodOptions options_of(double tolerance) {
   return {.sigma_min = 0.01, .sigma_max = 150, .tolerance = {.rtol = tolerance, .atol = tolerance}};
 }
 
-// The ODE gives the density of the data blurred by sigma_min, N(mean, std^2 + sigma_min^2); pixels are independent, so the
-// Jacobian is diagonal and one probe exact.
+// The ODE gives the density of the data blurred by sigma_min, N(mean, std^2 + sigma_min^2); pixels are independent, so
+// the Jacobian is diagonal and one probe exact.
 TEST(Likelihood, OfGaussianDataIsTheClosedForm) {
   const Mixture data{{0.2}, 0.5};
   Rng rng(0);
@@ -50,8 +50,8 @@ TEST(Likelihood, OfAMixtureIntegratesToTheMixture) {
   x[0].fill_(-0.5);
   x[1].fill_(0.1);
   x[2].fill_(0.8);
-  const auto found = log_likelihood([&](const Tensor& y, double sigma) { return data.denoised(y, sigma); }, x,
-                                    options_of(1e-5), rng);
+  const auto found =
+      log_likelihood([&](const Tensor& y, double sigma) { return data.denoised(y, sigma); }, x, options_of(1e-5), rng);
   const double std = std::sqrt(0.15 * 0.15 + 1e-4);
   for (int64_t b = 0; b < 3; ++b) {
     const double at = x[b].item<double>();
@@ -60,8 +60,8 @@ TEST(Likelihood, OfAMixtureIntegratesToTheMixture) {
   }
 }
 
-// Pixels that know of each other: the trace is an estimate, unbiased over probes. x = (a, b) with correlation rho has the
-// density of its covariance.
+// Pixels that know of each other: the trace is an estimate, unbiased over probes. x = (a, b) with correlation rho has
+// the density of its covariance.
 TEST(Likelihood, ProbesAverageToTheTrace) {
   const double rho = 0.8, var = 0.25;
   // D = C (C + sigma^2)^-1 y with C = var [[1, rho], [rho, 1]]: by its eigenvectors (1,1) and (1,-1)

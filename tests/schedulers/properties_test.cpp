@@ -27,10 +27,11 @@ Json with_spacing(const std::string& spacing) {
 
 bool rises(const std::string& name) { return name.ends_with("_inverse"); }
 
-/// By design: RePaint and Restart go back up, PNDM's warm-up goes to and fro, and methods that land below the next level
-/// before they add noise ask the network there.
+/// By design: RePaint and Restart go back up, PNDM's warm-up goes to and fro, and methods that land below the next
+/// level before they add noise ask the network there.
 bool zigzags(const std::string& name) {
-  static const std::set<std::string> names{"repaint", "restart", "pndm", "kdpm2_ancestral", "dpm_2s_ancestral", "karras_ve"};
+  static const std::set<std::string> names{"repaint",         "restart",          "pndm",
+                                           "kdpm2_ancestral", "dpm_2s_ancestral", "karras_ve"};
   return names.contains(name);
 }
 
@@ -101,8 +102,8 @@ TEST_P(EverySampler, GridsAreOrderedAndFiniteForEveryNumberOfSteps) {
         const double t = step.timestep.item<double>();
         ASSERT_TRUE(std::isfinite(t)) << name << " " << spacing << " N=" << steps;
         if (!zigzags(name)) {
-          ASSERT_TRUE(rises(name) ? t >= last : t <= last) << name << " " << spacing << " N=" << steps << ": " << t
-                                                           << " after " << last;
+          ASSERT_TRUE(rises(name) ? t >= last : t <= last)
+              << name << " " << spacing << " N=" << steps << ": " << t << " after " << last;
         }
         last = t;
       }
@@ -187,9 +188,12 @@ TEST_P(EverySampler, RefusesWhatItHasNoUseFor) {
   options.sigmas = {{10, 0}};
   EXPECT_THROW(scheduler->start(options), Error) << name;
   const std::vector<std::pair<std::string_view, void (*)(StartOptions&)>> settings{
-      {"eta", [](StartOptions& o) { o.eta = 0.5; }},     {"s_churn", [](StartOptions& o) { o.s_churn = 1; }},
-      {"order", [](StartOptions& o) { o.order = 2; }},   {"mu", [](StartOptions& o) { o.mu = 1; }},
-      {"rtol", [](StartOptions& o) { o.rtol = 1e-2; }},  {"strength", [](StartOptions& o) { o.strength = 0.5; }},
+      {"eta", [](StartOptions& o) { o.eta = 0.5; }},
+      {"s_churn", [](StartOptions& o) { o.s_churn = 1; }},
+      {"order", [](StartOptions& o) { o.order = 2; }},
+      {"mu", [](StartOptions& o) { o.mu = 1; }},
+      {"rtol", [](StartOptions& o) { o.rtol = 1e-2; }},
+      {"strength", [](StartOptions& o) { o.strength = 0.5; }},
       {"jump_length", [](StartOptions& o) { o.jump_length = 1; }}};
   for (const auto& [option, set] : settings) {
     if (uses(option)) continue;

@@ -26,7 +26,8 @@ TEST(Timesteps, AnyNumberOfStepsFallsStrictlyWithinTheTable) {
         for (int64_t steps = 1; steps <= train; ++steps) {
           const auto t = spaced_timesteps({spacing, offset}, steps, train);
           ASSERT_EQ(t.size(), static_cast<size_t>(steps));
-          ASSERT_NO_THROW(whole_timesteps({t.begin(), t.end()}, train)) << enum_name(spacing) << " " << steps << " of " << train;
+          ASSERT_NO_THROW(whole_timesteps({t.begin(), t.end()}, train))
+              << enum_name(spacing) << " " << steps << " of " << train;
         }
 }
 

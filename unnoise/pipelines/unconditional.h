@@ -30,13 +30,13 @@ struct SampleStep {
 };
 
 struct SampleRequest {
-  std::optional<int64_t> num_images;      ///< default: as many as seeds, or one batch, or 1
-  std::optional<int64_t> batch;           ///< drawn at once; default: all
-  int64_t steps = 50;                     ///< steps of the scheduler; most methods call the network once in each
-  uint64_t seed = 0;                      ///< one random stream for all pictures, through all batches
-  std::vector<uint64_t> seeds;            ///< instead: a stream a picture, which then does not depend on its batch
-  StartOptions start;                     ///< all else that the scheduler's run can be told; its `steps` are those above
-  std::optional<int64_t> height;          ///< pixels; default: the model's sample_size
+  std::optional<int64_t> num_images;  ///< default: as many as seeds, or one batch, or 1
+  std::optional<int64_t> batch;       ///< drawn at once; default: all
+  int64_t steps = 50;                 ///< steps of the scheduler; most methods call the network once in each
+  uint64_t seed = 0;                  ///< one random stream for all pictures, through all batches
+  std::vector<uint64_t> seeds;        ///< instead: a stream a picture, which then does not depend on its batch
+  StartOptions start;                 ///< all else that the scheduler's run can be told; its `steps` are those above
+  std::optional<int64_t> height;      ///< pixels; default: the model's sample_size
   std::optional<int64_t> width;
   std::vector<int64_t> class_labels;  ///< for a class-conditional model: one for all, or one a picture
   std::function<void(const SampleStep&)> on_step;

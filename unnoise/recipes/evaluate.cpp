@@ -17,8 +17,7 @@ namespace unnoise {
 namespace {
 
 void check_options(const EvaluateOptions& o) {
-  if (!o.bits_per_dim)
-    throw usage_error("nothing to measure", "Say what: --bits-per-dim is the one measure so far.");
+  if (!o.bits_per_dim) throw usage_error("nothing to measure", "Say what: --bits-per-dim is the one measure so far.");
   if (o.model.empty()) throw usage_error("--model: which model folder?");
   if (o.data.empty()) throw usage_error("--data: which pictures?", "A folder, or a set such as fashion-mnist.");
   const auto at_least = [](std::string_view flag, int64_t least, int64_t value) {
@@ -83,16 +82,16 @@ std::string report(const EvaluateOptions& o, const Measured& found, double secon
   if (!std::isfinite(mean))
     throw data_error("the likelihood is not finite", "The weights have probably diverged: take an earlier checkpoint.");
   if (o.json) {
-    Json json{{"bits_per_dim", mean}, {"num_images", n},           {"model_calls", found.model_calls},
-              {"seconds", seconds},   {"model", o.model},          {"data", o.data},
+    Json json{{"bits_per_dim", mean}, {"num_images", n},          {"model_calls", found.model_calls},
+              {"seconds", seconds},   {"model", o.model},         {"data", o.data},
               {"seed", o.seed},       {"standard_error", nullptr}};
     if (n > 1) json["standard_error"] = error;
     return dump_json(json) + "\n";
   }
   std::string text = fmt::format("bits/dim {:.4f}", mean);
   if (n > 1) text += fmt::format(" ± {:.4f} (standard error over {} pictures)", error, n);
-  return text + fmt::format("\n{} calls of the network with derivative, {}\n", found.model_calls,
-                            human_seconds(seconds));
+  return text +
+         fmt::format("\n{} calls of the network with derivative, {}\n", found.model_calls, human_seconds(seconds));
 }
 
 }  // namespace

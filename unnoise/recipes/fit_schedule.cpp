@@ -151,7 +151,8 @@ FittedSchedule fit_schedule(const Trial& trial, const std::shared_ptr<const Sche
       least = found;
       best.timesteps = timesteps;
     }
-  if (best.timesteps.empty()) throw data_error("no schedule gave finite pictures", "The weights have probably diverged.");
+  if (best.timesteps.empty())
+    throw data_error("no schedule gave finite pictures", "The weights have probably diverged.");
 
   at("other noise");
   const Trial fresh{trial.pipe, trial.num_images, trial.class_labels, trial.seed + 1};

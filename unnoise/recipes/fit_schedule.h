@@ -1,9 +1,9 @@
 // Timesteps fitted to a model: which N of its training timesteps a sampler should visit.
 //
-// The exact path of some pictures is walked once in many small steps. From it the error of a jump between any two of its
-// points is known without calling the network again, and the N jumps with the least sum are found exactly, by dynamic
-// programming: Chen et al. 2024, "On the Trajectory Regularity of ODE-based Diffusion Sampling", section 4; the aim is
-// that of Sabour et al. 2024, "Align Your Steps".
+// The exact path of some pictures is walked once in many small steps. From it the error of a jump between any two of
+// its points is known without calling the network again, and the N jumps with the least sum are found exactly, by
+// dynamic programming: Chen et al. 2024, "On the Trajectory Regularity of ODE-based Diffusion Sampling", section 4; the
+// aim is that of Sabour et al. 2024, "Align Your Steps".
 #pragma once
 
 #include "unnoise/recipes/sampler_comparison.h"

@@ -81,10 +81,9 @@ std::vector<double> fitted_timesteps(const Scheduler& scheduler, int64_t steps) 
   if (found != fitted.end()) return found->get<std::vector<double>>();
   std::vector<std::string> known;
   for (const auto& [key, value] : fitted.items()) known.push_back(key);
-  throw usage_error(
-      fmt::format("--fitted-timesteps: the model has none for {} steps{}", steps,
-                  known.empty() ? "" : fmt::format(", only for {}", fmt::join(known, ", "))),
-      fmt::format("Fit them: unnoise samplers --model DIR --fit-schedule {} --update-model", steps));
+  throw usage_error(fmt::format("--fitted-timesteps: the model has none for {} steps{}", steps,
+                                known.empty() ? "" : fmt::format(", only for {}", fmt::join(known, ", "))),
+                    fmt::format("Fit them: unnoise samplers --model DIR --fit-schedule {} --update-model", steps));
 }
 
 /// The align-your-steps grid: as sigmas where the sampler takes them, else as its ten timesteps.
@@ -96,9 +95,9 @@ void use_ays(const std::string& model, const Scheduler& scheduler, std::optional
   } else if (has("timesteps")) {
     start.timesteps = ays_timesteps(model);
     if (steps && *steps != static_cast<int64_t>(start.timesteps->size()))
-      throw usage_error(fmt::format("--ays: {} takes timesteps, of which there are 10, not {}", scheduler.class_name(),
-                                    *steps),
-                        "Ask for 10 steps, or choose a sampler that takes sigmas, such as euler.");
+      throw usage_error(
+          fmt::format("--ays: {} takes timesteps, of which there are 10, not {}", scheduler.class_name(), *steps),
+          "Ask for 10 steps, or choose a sampler that takes sigmas, such as euler.");
   } else {
     throw usage_error(fmt::format("--ays: {} takes neither sigmas nor timesteps", scheduler.class_name()));
   }
@@ -106,9 +105,7 @@ void use_ays(const std::string& model, const Scheduler& scheduler, std::optional
 
 /// What it takes to draw the pictures again, as JSON.
 Json settings(const SampleOptions& o, int64_t steps, int64_t num_images, const Scheduler& scheduler) {
-  Json json{{"model", o.model},
-            {"scheduler", scheduler.class_name()},
-            {"num_images", num_images}};
+  Json json{{"model", o.model}, {"scheduler", scheduler.class_name()}, {"num_images", num_images}};
   if (!o.timesteps && !o.sigmas) json["num_inference_steps"] = steps;
   const Json given = to_json<StartOptions>(o), defaults = to_json(StartOptions{});
   for (const auto& [key, value] : given.items())

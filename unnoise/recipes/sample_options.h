@@ -64,7 +64,8 @@ struct SampleOptions : StartOptions {
         field("fitted_timesteps", &O::fitted_timesteps,
               "those that unnoise samplers --fit-schedule stored with the model for this number of steps"),
         field("ays", &O::ays,
-              "align-your-steps grid of sd, sdxl or svd (10 steps; others by interpolation where the sampler takes sigmas)"),
+              "align-your-steps grid of sd, sdxl or svd (10 steps; others by interpolation where the sampler takes "
+              "sigmas)"),
         field("sigmas", &O::sigmas, "your own noise levels instead, falling, the last (often 0) included"),
         field("seed", &O::seed, "one random stream for all pictures, as a torch.Generator in diffusers"),
         field("seeds", &O::seeds, "a stream a picture: 1,2,3; a picture then does not depend on its batch"),

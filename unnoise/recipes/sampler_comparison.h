@@ -23,17 +23,17 @@ struct Trial {
 
 /// One sampler at one budget.
 struct SamplerRun {
-  int64_t calls = 0;     ///< of the network, really made
-  int64_t steps = 0;     ///< asked of the scheduler; 0 where the sampler chose them
-  double distance = 0;   ///< from the reference: root mean square over all pixels, in grey levels of 255
-  double seconds = 0;    ///< for all pictures
-  Tensor pictures;       ///< [N,C,H,W], clamped to [-1,1]
+  int64_t calls = 0;    ///< of the network, really made
+  int64_t steps = 0;    ///< asked of the scheduler; 0 where the sampler chose them
+  double distance = 0;  ///< from the reference: root mean square over all pixels, in grey levels of 255
+  double seconds = 0;   ///< for all pictures
+  Tensor pictures;      ///< [N,C,H,W], clamped to [-1,1]
 };
 
 struct SamplerScore {
-  std::string name;                              ///< as asked for: "ddim", "DPM++ 2M Karras"
-  bool stochastic = false;                       ///< its pictures are others by design: no distance to speak of
-  std::vector<std::optional<SamplerRun>> runs;   ///< one a budget; none where the sampler needs more calls
+  std::string name;                             ///< as asked for: "ddim", "DPM++ 2M Karras"
+  bool stochastic = false;                      ///< its pictures are others by design: no distance to speak of
+  std::vector<std::optional<SamplerRun>> runs;  ///< one a budget; none where the sampler needs more calls
 };
 
 /// Draws num_images pictures with `scheduler`.

@@ -103,9 +103,8 @@ std::string cell(const std::optional<SamplerRun>& run, bool stochastic) {
 
 /// How to draw with it.
 std::string command_of(const SamplerScore& score, const Comparison& c) {
-  std::string command = fmt::format("--scheduler {}", score.name.find(' ') == std::string::npos
-                                                          ? score.name
-                                                          : fmt::format("\"{}\"", score.name));
+  std::string command = fmt::format(
+      "--scheduler {}", score.name.find(' ') == std::string::npos ? score.name : fmt::format("\"{}\"", score.name));
   return c.spacing == "as-saved" ? command : fmt::format("{} --timestep-spacing {}", command, c.spacing);
 }
 
@@ -189,10 +188,8 @@ LabelledGrid pictures_of(const Comparison& c) {
   const int64_t shown = std::min(kShownPictures, c.reference.pictures.size(0));
   const auto first = [&](const Tensor& pictures) { return to_images(pictures.narrow(0, 0, shown)); };
   const auto exact = first(c.reference.pictures);
-  LabelledGrid grid{.title = "The same noise, every sampler",
-                    .columns = {},
-                    .columns_each = shown,
-                    .rows = {{"exact", {}}}};
+  LabelledGrid grid{
+      .title = "The same noise, every sampler", .columns = {}, .columns_each = shown, .rows = {{"exact", {}}}};
   for (const int64_t budget : c.budgets) {
     grid.columns.push_back(fmt::format("{} calls", budget));
     grid.rows[0].pictures.insert(grid.rows[0].pictures.end(), exact.begin(), exact.end());
@@ -295,12 +292,13 @@ SamplersResult fit(const SamplersOptions& o, const Trial& trial, const Observer&
                   {"distance", found.distance},
                   {"usual_distance", found.usual_distance}};
   result.report =
-      o.json ? dump_json(json) + "\n"
-             : fmt::format(
-                   "{} timesteps for {}: {}\non noise that the fit did not see, {:.2f} grey levels (RMS) from the exact "
-                   "picture; with the sampler's own timesteps {:.2f}\n",
-                   found.timesteps.size(), o.fit_sampler, fmt::join(found.timesteps, ","), found.distance,
-                   found.usual_distance);
+      o.json
+          ? dump_json(json) + "\n"
+          : fmt::format(
+                "{} timesteps for {}: {}\non noise that the fit did not see, {:.2f} grey levels (RMS) from the exact "
+                "picture; with the sampler's own timesteps {:.2f}\n",
+                found.timesteps.size(), o.fit_sampler, fmt::join(found.timesteps, ","), found.distance,
+                found.usual_distance);
   return result;
 }
 

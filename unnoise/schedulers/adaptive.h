@@ -1,7 +1,8 @@
 // What the samplers that choose their own steps share: the probability-flow ODE in tau = log sigma, from the model's
 // noisiest level to its cleanest, then the denoised picture.
 //
-//   dy/dtau = y - D(y, sigma),   y = x / alpha, D the predicted x0          Song et al. 2021, eq. 13; Karras et al. 2022, eq. 1
+//   dy/dtau = y - D(y, sigma),   y = x / alpha, D the predicted x0          Song et al. 2021, eq. 13; Karras et al.
+//   2022, eq. 1
 #pragma once
 
 #include "unnoise/schedulers/dormand_prince.h"
@@ -62,7 +63,7 @@ class AdaptiveSolver : public Solver {
   const PredictionType prediction_type_;
   const SigmaTable table_;
   const double sigma_min_, sigma_max_;
-  double sigma_;         // of the network's next call
+  double sigma_;  // of the network's next call
   bool is_done_ = false;
 };
 

@@ -8,7 +8,8 @@
 namespace unnoise {
 
 /// "sd" (Stable Diffusion 1.5), "sdxl" or "svd" (video): the eleven sigmas of ten steps, the last 0, brought to `steps`
-/// steps by interpolation of log sigma (the paper, section 5). Error::usage for another name and for less than one step.
+/// steps by interpolation of log sigma (the paper, section 5). Error::usage for another name and for less than one
+/// step.
 std::vector<double> ays_sigmas(std::string_view model, int64_t steps);
 
 /// "sd" or "sdxl": the ten timesteps, falling. Error::usage for another name.

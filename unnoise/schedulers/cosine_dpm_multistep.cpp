@@ -77,8 +77,7 @@ class CosineScheduler final : public Scheduler {
     const bool to_zero = config_.final_sigmas_type == FinalSigmas::zero;
     auto grid = edm_grid(sigmas, to_zero ? 0 : static_cast<float>(config_.sigma_min));
     const DpmOrders orders{config_.solver_order, config_.lower_order_final, config_.euler_at_final};
-    auto plan =
-        plan_multistep(DpmAlgorithm::sde_dpmsolver_pp, config_.solver_type, orders, grid.levels, options.begin);
+    auto plan = plan_multistep(DpmAlgorithm::sde_dpmsolver_pp, config_.solver_type, orders, grid.levels, options.begin);
     auto timesteps = (at::tensor(sigmas).atan() / std::numbers::pi * 2).unbind(0);
     return Run(std::move(timesteps), options.begin, edm_init_noise_sigma(config_),
                std::make_unique<CosineSolver>(config_, ThresholdOptions{}, std::move(grid), std::move(plan), true));

@@ -50,8 +50,7 @@ class DdimSolver final : public DiscreteSolver {
     const float sigma = eta_ == 0 ? 0 : this->sigma(abar_t, abar_prev);
     // eq. 12: "predicted x0" + "direction pointing to x_t" + "random noise"
     const NoiseLevel at_prev = prev >= 0 ? noise_.level(prev) : final_level_;
-    const float direction =
-        eta_ == 0 ? at_prev.sigma : torch_sqrt(std::max(1 - abar_prev - sigma * sigma, 0.0f));
+    const float direction = eta_ == 0 ? at_prev.sigma : torch_sqrt(std::max(1 - abar_prev - sigma * sigma, 0.0f));
     Tensor next = weighted_sum(at_prev.alpha, x0, direction, eps);
     if (eta_ > 0) next = weighted_sum(1, next, sigma, rng.normal_like(x));
     return {next, x0};

@@ -33,10 +33,11 @@ struct DeisConfig : DpmConfig {
 
   static constexpr auto fields() {
     using C = DeisConfig;
-    return std::tuple_cat(beta_fields(), order_field(), prediction_fields(),
-                          std::tuple{field("algorithm_type", &C::algorithm_type, "deis"),
-                                     field("solver_type", &C::solver_type, "logrho: polynomials in log(sigma / alpha)")},
-                          final_order_field(), grid_fields(), spacing_fields(), shifting_fields());
+    return std::tuple_cat(
+        beta_fields(), order_field(), prediction_fields(),
+        std::tuple{field("algorithm_type", &C::algorithm_type, "deis"),
+                   field("solver_type", &C::solver_type, "logrho: polynomials in log(sigma / alpha)")},
+        final_order_field(), grid_fields(), spacing_fields(), shifting_fields());
   }
 };
 

@@ -28,7 +28,7 @@ constexpr std::array<std::array<double, kStages - 1>, kStages> a{{
     {35.0 / 384, 0, 500.0 / 1113, 125.0 / 192, -2187.0 / 6784, 11.0 / 84},
 }};
 // Fifth minus fourth order
-constexpr std::array<double, kStages> error_weight{71.0 / 57600,      0,           -71.0 / 16695, 71.0 / 1920,
+constexpr std::array<double, kStages> error_weight{71.0 / 57600,      0,          -71.0 / 16695, 71.0 / 1920,
                                                    -17253.0 / 339200, 22.0 / 525, -1.0 / 40};
 
 constexpr double kSafety = 0.9, kShrinkAtMost = 0.2, kGrowAtMost = 5;
@@ -44,9 +44,7 @@ Tensor combined(const Tensor& y, double h, const std::array<double, N>& weight, 
 }
 
 /// Root mean square over a row, the worst row.
-double norm(const Tensor& x) {
-  return x.reshape({x.size(0), -1}).square().mean(1).max().item<double>();
-}
+double norm(const Tensor& x) { return x.reshape({x.size(0), -1}).square().mean(1).max().item<double>(); }
 
 }  // namespace
 

@@ -1,8 +1,8 @@
 // An adaptive solver of dy/ds = f(s, y) that does not call f: it says where f is wanted and is told what it was. So the
 // same method drives a sampler, whose network is called by someone else's loop, and a likelihood.
 //
-// Dormand & Prince 1980, "A family of embedded Runge-Kutta formulae", the 5(4) pair; step control as in Hairer, Norsett &
-// Wanner 1993, "Solving Ordinary Differential Equations I", section II.4.
+// Dormand & Prince 1980, "A family of embedded Runge-Kutta formulae", the 5(4) pair; step control as in Hairer, Norsett
+// & Wanner 1993, "Solving Ordinary Differential Equations I", section II.4.
 #pragma once
 
 #include <vector>
@@ -44,7 +44,7 @@ class DormandPrince {
   void next_stage();
   void finish_step();
 
-  Tensor y_;       // at s_, where the current step begins
+  Tensor y_;  // at s_, where the current step begins
   double s_, end_, h_;
   const double longest_;
   const OdeTolerance tolerance_;

@@ -1,6 +1,6 @@
-// DPM-Solver with adaptive steps: Lu et al. 2022, "DPM-Solver", appendix C, "DPM-Solver-23". A second- and a third-order
-// step share their calls of the network; their difference says how long the next step may be. With y = x / alpha the
-// paper's alpha is 1 and lambda = -log sigma.
+// DPM-Solver with adaptive steps: Lu et al. 2022, "DPM-Solver", appendix C, "DPM-Solver-23". A second- and a
+// third-order step share their calls of the network; their difference says how long the next step may be. With y = x /
+// alpha the paper's alpha is 1 and lambda = -log sigma.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/maximum.h>
 #include <fmt/format.h>
@@ -71,8 +71,8 @@ class DpmAdaptiveSolver final : public AdaptiveSolver {
   std::optional<Point> finish(const Tensor& eps2) {
     const double t = lambda_ + h_, sigma = std::exp(-t);
     const Tensor base = y_ - sigma * std::expm1(h_) * eps_;
-    const Tensor lower = base - sigma / (2 * kR1) * std::expm1(h_) * (eps1_ - eps_);                // algorithm 1
-    const Tensor higher = base - sigma / kR2 * (std::expm1(h_) / h_ - 1) * (eps2 - eps_);           // algorithm 2
+    const Tensor lower = base - sigma / (2 * kR1) * std::expm1(h_) * (eps1_ - eps_);       // algorithm 1
+    const Tensor higher = base - sigma / kR2 * (std::expm1(h_) / h_ - 1) * (eps2 - eps_);  // algorithm 2
     const Tensor allowed = at::maximum(lower.abs(), y_.abs()) * tolerance_.rtol + tolerance_.atol;
     const Tensor miss = ((lower - higher) / allowed).reshape({y_.size(0), -1});
     const double error = std::sqrt(miss.square().mean(1).max().item<double>());

@@ -84,7 +84,7 @@ Path flow_path(const DpmConfig& c, const StartOptions& options, const DpmGridRul
   if (options.mu) shift = c.time_shift_type == TimeShift::exponential ? std::exp(*options.mu) : *options.mu;
   for (double& sigma : path.sigmas)
     sigma = options.mu && rules.flow_of_unipc ? shift / (shift + (1 / sigma - 1))
-                                                            : shift * sigma / (1 + (shift - 1) * sigma);
+                                              : shift * sigma / (1 + (shift - 1) * sigma);
   // Stretched so that the last becomes shift_terminal
   if (const double left = 1 - path.sigmas.back(); c.shift_terminal.value_or(0) != 0 && left > 0)
     for (double& sigma : path.sigmas) sigma = 1 - (1 - sigma) / (left / (1 - *c.shift_terminal));
@@ -178,8 +178,8 @@ int64_t unclipped_timesteps(std::string_view class_name, const DpmConfig& config
   const auto below = (lambda < config.lambda_min_clipped).sum().item<int64_t>();
   const int64_t left = noise.num_train_timesteps() - below;
   if (left < 1)
-    throw usage_error(fmt::format("{}: lambda_min_clipped: {} leaves no timestep", class_name,
-                                  config.lambda_min_clipped));
+    throw usage_error(
+        fmt::format("{}: lambda_min_clipped: {} leaves no timestep", class_name, config.lambda_min_clipped));
   return left;
 }
 
@@ -187,10 +187,9 @@ std::vector<int64_t> dpm_timesteps(const DpmConfig& config, int64_t steps, int64
   const int64_t train = config.num_train_timesteps;
   if (steps < 1) throw usage_error(fmt::format("number of sampling steps: expected at least 1, found {}", steps));
   if (steps > last)
-    throw usage_error(
-        fmt::format("number of sampling steps: {} is more than the {} timesteps that the model {}", steps, last,
-                    last < train ? "has above lambda_min_clipped" : "was trained with"),
-        fmt::format("Ask for at most {} steps.", last));
+    throw usage_error(fmt::format("number of sampling steps: {} is more than the {} timesteps that the model {}", steps,
+                                  last, last < train ? "has above lambda_min_clipped" : "was trained with"),
+                      fmt::format("Ask for at most {} steps.", last));
   const int64_t first = cleanest ? steps - 1 : steps;  // of the points 0 to N
   std::vector<int64_t> t;
   switch (config.timestep_spacing) {
@@ -206,7 +205,8 @@ std::vector<int64_t> dpm_timesteps(const DpmConfig& config, int64_t steps, int64
       break;
     }
     case TimestepSpacing::trailing:
-      for (const double point : arange(static_cast<double>(last), 0, -static_cast<double>(train) / static_cast<double>(steps)))
+      for (const double point :
+           arange(static_cast<double>(last), 0, -static_cast<double>(train) / static_cast<double>(steps)))
         if (rounded(point) > 0) t.push_back(rounded(point) - 1);
       break;
   }
@@ -218,9 +218,8 @@ DpmGrid dpm_grid(std::string_view class_name, const DpmConfig& config, const Noi
   StartOptions options = given;
   const SigmaTable table(noise);
   if (const float most = table.sigmas().back(); !config.use_flow_sigmas && !std::isfinite(most * most))
-    throw usage_error(
-        fmt::format("{}: the betas lead to pure noise (abar = 0), where lambda is infinite", class_name),
-        "Lower beta_end, or set rescale_betas_zero_snr where the class has it.");
+    throw usage_error(fmt::format("{}: the betas lead to pure noise (abar = 0), where lambda is infinite", class_name),
+                      "Lower beta_end, or set rescale_betas_zero_snr where the class has it.");
   check_mu(class_name, config, options, rules);
   bool ends_at_zero = config.final_sigmas_type == FinalSigmas::zero;
   if (options.sigmas) {

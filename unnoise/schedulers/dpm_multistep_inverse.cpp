@@ -40,9 +40,9 @@ class DpmInverseScheduler final : public Scheduler {
     const DpmOrders orders{config_.solver_order, config_.lower_order_final, config_.euler_at_final};
     auto plan = plan_multistep(algorithm, config_.solver_type, orders, grid.levels, options.begin);
     return Run(std::move(tensors), options.begin, 1.0,
-               std::make_unique<DpmMultistepSolver>(
-                   config_.prediction_type, config_, predicts_x0(algorithm) ? Integrand::x0 : Integrand::eps,
-                   std::move(grid), std::move(plan), is_stochastic(algorithm)));
+               std::make_unique<DpmMultistepSolver>(config_.prediction_type, config_,
+                                                    predicts_x0(algorithm) ? Integrand::x0 : Integrand::eps,
+                                                    std::move(grid), std::move(plan), is_stochastic(algorithm)));
   }
 
   const DpmInverseConfig config_;

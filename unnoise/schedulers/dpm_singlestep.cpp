@@ -87,8 +87,8 @@ std::vector<DpmUpdate> plan_stretches(const DpmSinglestepConfig& config, const s
 class DpmSinglestepSolver final : public DpmSolver {
  public:
   DpmSinglestepSolver(const DpmSinglestepConfig& config, DpmGrid grid, std::vector<DpmUpdate> plan)
-      : DpmSolver(config.prediction_type, config,
-                  predicts_x0(config.algorithm_type) ? Integrand::x0 : Integrand::eps, std::move(grid)),
+      : DpmSolver(config.prediction_type, config, predicts_x0(config.algorithm_type) ? Integrand::x0 : Integrand::eps,
+                  std::move(grid)),
         plan_(std::move(plan)),
         stochastic_(is_stochastic(config.algorithm_type)) {}
 
@@ -142,9 +142,9 @@ void check(const DpmSinglestepConfig& config) {
   check_prediction_type(kClassName, config.prediction_type,
                         {PredictionType::epsilon, PredictionType::sample, PredictionType::v_prediction});
   if (config.final_sigmas_type == FinalSigmas::zero)
-    throw usage_error(fmt::format("{}: algorithm_type \"dpmsolver\" cannot step to final_sigmas_type \"zero\"",
-                                  kClassName),
-                      "Set final_sigmas_type to \"sigma_min\", or take \"dpmsolver++\".");
+    throw usage_error(
+        fmt::format("{}: algorithm_type \"dpmsolver\" cannot step to final_sigmas_type \"zero\"", kClassName),
+        "Set final_sigmas_type to \"sigma_min\", or take \"dpmsolver++\".");
 }
 
 }  // namespace

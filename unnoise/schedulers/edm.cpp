@@ -24,16 +24,18 @@ std::vector<float> as_floats(const Tensor& values) {
 
 void check_config(std::string_view class_name, const EdmConfig& config) {
   check_prediction_type(class_name, config.prediction_type, {PredictionType::epsilon, PredictionType::v_prediction});
-  for (const auto& [key, value] : {std::pair{"sigma_min", config.sigma_min}, {"sigma_max", config.sigma_max},
-                                   {"sigma_data", config.sigma_data}, {"rho", config.rho}})
+  for (const auto& [key, value] : {std::pair{"sigma_min", config.sigma_min},
+                                   {"sigma_max", config.sigma_max},
+                                   {"sigma_data", config.sigma_data},
+                                   {"rho", config.rho}})
     if (!(value > 0 && value < 1e15))
       throw usage_error(fmt::format("{}: {}: expected above 0, found {}", class_name, key, value));
   if (config.sigma_min > config.sigma_max)
-    throw usage_error(fmt::format("{}: sigma_min {} is above sigma_max {}", class_name, config.sigma_min,
-                                  config.sigma_max));
+    throw usage_error(
+        fmt::format("{}: sigma_min {} is above sigma_max {}", class_name, config.sigma_min, config.sigma_max));
   if (config.num_train_timesteps < 1)
-    throw usage_error(fmt::format("{}: num_train_timesteps: expected at least 1, found {}", class_name,
-                                  config.num_train_timesteps));
+    throw usage_error(
+        fmt::format("{}: num_train_timesteps: expected at least 1, found {}", class_name, config.num_train_timesteps));
 }
 
 std::vector<float> edm_sigmas(const EdmConfig& config, int64_t n, bool wide) {

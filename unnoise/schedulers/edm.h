@@ -30,14 +30,16 @@ struct EdmConfig {
 
   static constexpr auto fields() {
     using C = EdmConfig;
-    return std::tuple{field("sigma_min", &C::sigma_min, "lowest level of noise, above 0"),
-                      field("sigma_max", &C::sigma_max, "highest level of noise"),
-                      field("sigma_data", &C::sigma_data, "standard deviation of the pictures"),
-                      field("sigma_schedule", &C::sigma_schedule, "karras: equal steps in sigma^(1/rho), eq. 5; exponential: in log sigma"),
-                      field("num_train_timesteps", &C::num_train_timesteps, "not used: levels are continuous"),
-                      field("prediction_type", &C::prediction_type, "epsilon: table 1; v_prediction: the other sign"),
-                      field("rho", &C::rho, "of karras: 7 = more steps at low noise"),
-                      field("final_sigmas_type", &C::final_sigmas_type, "where the last step leads: zero or sigma_min")};
+    return std::tuple{
+        field("sigma_min", &C::sigma_min, "lowest level of noise, above 0"),
+        field("sigma_max", &C::sigma_max, "highest level of noise"),
+        field("sigma_data", &C::sigma_data, "standard deviation of the pictures"),
+        field("sigma_schedule", &C::sigma_schedule,
+              "karras: equal steps in sigma^(1/rho), eq. 5; exponential: in log sigma"),
+        field("num_train_timesteps", &C::num_train_timesteps, "not used: levels are continuous"),
+        field("prediction_type", &C::prediction_type, "epsilon: table 1; v_prediction: the other sign"),
+        field("rho", &C::rho, "of karras: 7 = more steps at low noise"),
+        field("final_sigmas_type", &C::final_sigmas_type, "where the last step leads: zero or sigma_min")};
   }
 };
 
@@ -69,9 +71,7 @@ class EdmMultistepSolver : public DpmMultistepSolver {
                            stochastic),
         config_(config) {}
 
-  Tensor input(const Tensor& x, const Step& step) const override {
-    return edm_input(config_, x, level(step).sigma);
-  }
+  Tensor input(const Tensor& x, const Step& step) const override { return edm_input(config_, x, level(step).sigma); }
 
  protected:
   Tensor raw_x0(const Tensor& x, const Tensor& prediction, const Step& step) const override {

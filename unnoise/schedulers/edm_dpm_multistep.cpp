@@ -63,8 +63,8 @@ std::shared_ptr<const Scheduler> make_edm_dpm_multistep(const Json& json) {
   if (!predicts_x0(config.algorithm_type))
     throw usage_error(fmt::format("{}: algorithm_type: expected \"dpmsolver++\" or \"sde-dpmsolver++\", found \"{}\"",
                                   kClassName, enum_name(config.algorithm_type)));
-  return std::make_shared<EdmDpmScheduler>(
-      config, settled_config(json, to_json(config), {"algorithm_type", "solver_type"}));
+  return std::make_shared<EdmDpmScheduler>(config,
+                                           settled_config(json, to_json(config), {"algorithm_type", "solver_type"}));
 }
 
 }  // namespace unnoise

@@ -13,8 +13,7 @@ std::vector<double> moments(double h, double rate, size_t count) {
   for (size_t n = 0; n < count; ++n) {
     const auto power = static_cast<double>(n);
     if (std::abs(z) > 1) {
-      out.push_back(n == 0 ? std::expm1(z) / rate
-                           : (std::pow(h, power) * std::exp(z) - power * out.back()) / rate);
+      out.push_back(n == 0 ? std::expm1(z) / rate : (std::pow(h, power) * std::exp(z) - power * out.back()) / rate);
       continue;
     }
     double sum = 0, term = std::pow(h, power + 1);

@@ -67,8 +67,8 @@ Likelihood log_likelihood(const Denoiser& denoise, const Tensor& x, const Likeli
     probes.push_back(noise.ge(0).to(x.scalar_type()) * 2 - 1);
   }
 
-  // The state is z = y / sqrt(1 + sigma^2), which has unit size on the whole way, and in its last column the integral of
-  // the divergence, scaled so that the tolerance holds for its error a dimension.
+  // The state is z = y / sqrt(1 + sigma^2), which has unit size on the whole way, and in its last column the integral
+  // of the divergence, scaled so that the tolerance holds for its error a dimension.
   const double unit = std::sqrt(static_cast<double>(d));
   const double begin = std::log(options.sigma_min), end = std::log(options.sigma_max);
   const Tensor none = at::zeros({batch, 1}, x.options());

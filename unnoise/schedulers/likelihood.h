@@ -1,5 +1,5 @@
-// How probable a picture is under a model: the probability-flow ODE carries it to noise, whose density is known, and the
-// change of volume on the way is the integral of a divergence.
+// How probable a picture is under a model: the probability-flow ODE carries it to noise, whose density is known, and
+// the change of volume on the way is the integral of a divergence.
 //
 //   log p(y_min) = log p_noise(y_max) + integral of div f dtau,   dy/dtau = f = y - D(y, sigma),   tau = log sigma
 // Song et al. 2021, "Score-Based Generative Modeling through SDEs", eq. 39; the divergence is estimated as v' (df/dy) v
@@ -25,15 +25,15 @@ struct LikelihoodOptions {
 };
 
 struct Likelihood {
-  Tensor log_p;           ///< [B] float64, natural logarithm of the density
+  Tensor log_p;             ///< [B] float64, natural logarithm of the density
   int64_t model_calls = 0;  ///< each with a derivative, which costs about twice a call
 };
 
 /// x [B,C,H,W] float32. Error::usage when not 0 < sigma_min < sigma_max, or without a probe.
 Likelihood log_likelihood(const Denoiser& denoise, const Tensor& x, const LikelihoodOptions& options, Rng& rng);
 
-/// Bits that a picture of 8-bit pixels costs a dimension: -log2 of the probability mass of a pixel's bin, which is 2/256
-/// wide in [-1,1]. log_p [B] of pictures made continuous by dequantized(); dimensions = C H W.
+/// Bits that a picture of 8-bit pixels costs a dimension: -log2 of the probability mass of a pixel's bin, which is
+/// 2/256 wide in [-1,1]. log_p [B] of pictures made continuous by dequantized(); dimensions = C H W.
 Tensor bits_per_dim(const Tensor& log_p, int64_t dimensions);
 
 /// Pictures of 256 levels in [-1,1] as (level + u) / 128 - 1, u uniform in [0,1): a density cannot have grid points.

@@ -12,15 +12,14 @@ namespace unnoise {
 
 using SchedulerFactory = std::shared_ptr<const Scheduler>(const Json& config);
 // The table of abar at whole timesteps
-SchedulerFactory make_ddpm, make_ddim, make_ddim_inverse, make_pndm, make_lcm, make_tcd,
-    make_repaint, make_unclip;
+SchedulerFactory make_ddpm, make_ddim, make_ddim_inverse, make_pndm, make_lcm, make_tcd, make_repaint, make_unclip;
 // Consistency models, SDEs
 SchedulerFactory make_cm_stochastic, make_score_sde_ve, make_score_sde_vp, make_ipndm, make_scm, make_wuerstchen;
 // Flow matching
 SchedulerFactory make_flow_euler, make_flow_heun, make_flow_lcm;
 // k-diffusion: steps in sigma
-SchedulerFactory make_euler, make_euler_ancestral, make_heun, make_lms, make_kdpm2, make_kdpm2_ancestral,
-    make_dpm_sde, make_karras_ve, make_edm_heun, make_dpm_2s_ancestral, make_dpm_3m_sde, make_restart;
+SchedulerFactory make_euler, make_euler_ancestral, make_heun, make_lms, make_kdpm2, make_kdpm2_ancestral, make_dpm_sde,
+    make_karras_ve, make_edm_heun, make_dpm_2s_ancestral, make_dpm_3m_sde, make_restart;
 // DPM-Solver and its kin
 SchedulerFactory make_dpm_multistep, make_dpm_singlestep, make_unipc, make_deis, make_sa_solver,
     make_dpm_multistep_inverse, make_edm_euler, make_edm_dpm_multistep, make_cosine_dpm_multistep, make_res_multistep;
@@ -43,8 +42,8 @@ const std::vector<Row>& rows() {
       {{"ddim", "DDIMScheduler", true, "Song et al. 2021, eq. 12", "1", false, "N", 50,
         "deterministic with few steps; what inversion and editing build on"},
        make_ddim},
-      {{"pndm", "PNDMScheduler", true, "Liu et al. 2022, algorithms 1 and 2", "2", false, "N+9, N+1 with skip_prk_steps",
-        50, "what Stable Diffusion 1 was saved with"},
+      {{"pndm", "PNDMScheduler", true, "Liu et al. 2022, algorithms 1 and 2", "2", false,
+        "N+9, N+1 with skip_prk_steps", 50, "what Stable Diffusion 1 was saved with"},
        make_pndm},
       {{"lcm", "LCMScheduler", true, "Luo et al. 2023, algorithm 3", "-", true, "N", 4,
         "for latent consistency models and LCM-LoRA: 1 to 8 steps", true},
@@ -55,8 +54,8 @@ const std::vector<Row>& rows() {
       {{"ddim_inverse", "DDIMInverseScheduler", true, "Song et al. 2021, section 5.4", "1", false, "N", 50,
         "from a picture to its noise, for editing: start from a picture", true},
        make_ddim_inverse},
-      {{"repaint", "RePaintScheduler", true, "Lugmayr et al. 2022, algorithm 1", "-", true,
-        "about N jump_n_sample", 250, "draws the missing part of a picture with an unconditional model", true},
+      {{"repaint", "RePaintScheduler", true, "Lugmayr et al. 2022, algorithm 1", "-", true, "about N jump_n_sample",
+        250, "draws the missing part of a picture with an unconditional model", true},
        make_repaint},
       {{"unclip", "UnCLIPScheduler", true, "Ho et al. 2020, algorithm 2; Ramesh et al. 2022", "-", true, "N", 25,
         "what unCLIP models (Karlo, Kandinsky) were saved with", true},
@@ -65,14 +64,15 @@ const std::vector<Row>& rows() {
       {{"euler", "EulerDiscreteScheduler", true, "Karras et al. 2022, algorithm 2 without its correction", "1", false,
         "N", 30, "simple and robust; what Stable Diffusion XL and Stable Video Diffusion ship with"},
        make_euler},
-      {{"euler_ancestral", "EulerAncestralDiscreteScheduler", true, "Crowson 2022, k-diffusion; Ho et al. 2020 in sigma",
-        "-", true, "N", 30, "varied pictures in few steps; never settles as the steps grow"},
+      {{"euler_ancestral", "EulerAncestralDiscreteScheduler", true,
+        "Crowson 2022, k-diffusion; Ho et al. 2020 in sigma", "-", true, "N", 30,
+        "varied pictures in few steps; never settles as the steps grow"},
        make_euler_ancestral},
       {{"heun", "HeunDiscreteScheduler", true, "Karras et al. 2022, algorithm 1", "2", false, "2N-1", 25,
         "closer to the exact path than Euler at the same number of calls"},
        make_heun},
-      {{"lms", "LMSDiscreteScheduler", true, "Crowson 2022, k-diffusion; Adams and Bashforth's method in sigma", "1 to 4",
-        false, "N", 50, "high order at one call a step, for 30 steps and more"},
+      {{"lms", "LMSDiscreteScheduler", true, "Crowson 2022, k-diffusion; Adams and Bashforth's method in sigma",
+        "1 to 4", false, "N", 50, "high order at one call a step, for 30 steps and more"},
        make_lms},
       {{"kdpm2", "KDPM2DiscreteScheduler", true, "Crowson 2022, k-diffusion; after Lu et al. 2022, DPM-Solver-2", "2",
         false, "2N-1", 25, "second order by midpoints in log sigma"},
@@ -81,8 +81,8 @@ const std::vector<Row>& rows() {
         "Crowson 2022, k-diffusion; after Lu et al. 2022, DPM-Solver-2", "-", true, "2N-1", 25,
         "varied pictures with more detail than Euler ancestral, at twice the calls"},
        make_kdpm2_ancestral},
-      {{"dpm_sde", "DPMSolverSDEScheduler", true, "Crowson 2022, k-diffusion; Lu et al. 2022, DPM-Solver++, section 5", "-",
-        true, "2N-1", 25, "stochastic with good detail from few steps"},
+      {{"dpm_sde", "DPMSolverSDEScheduler", true, "Crowson 2022, k-diffusion; Lu et al. 2022, DPM-Solver++, section 5",
+        "-", true, "2N-1", 25, "stochastic with good detail from few steps"},
        make_dpm_sde},
       {{"edm_heun", "EDMHeunScheduler", false, "Karras et al. 2022, algorithm 2", "2", false, "2N-1", 18,
         "EDM's own sampler on a model with a table of betas; s_churn makes it stochastic"},
@@ -96,7 +96,8 @@ const std::vector<Row>& rows() {
         "stochastic with many steps; best with exponential sigmas"},
        make_dpm_3m_sde},
       {{"restart", "RestartScheduler", false, "Xu et al. 2023, algorithm 1", "-", true,
-        "2N-1 + 2 restart_count restart_steps", 18, "corrects earlier errors by going back up; better than Heun at the same calls"},
+        "2N-1 + 2 restart_count restart_steps", 18,
+        "corrects earlier errors by going back up; better than Heun at the same calls"},
        make_restart},
       {{"karras_ve", "KarrasVeScheduler", true, "Karras et al. 2022, algorithm 2 and table 5", "-", true, "2N-1", 50,
         "variance-exploding networks (NCSN++) in diffusers' deprecated pipeline", true},
@@ -148,8 +149,8 @@ const std::vector<Row>& rows() {
       {{"ipndm", "IPNDMScheduler", true, "Liu et al. 2022; Crowson 2022", "4", false, "N", 50,
         "for models with continuous timesteps that predict v", true},
        make_ipndm},
-      {{"wuerstchen", "DDPMWuerstchenScheduler", true, "Pernias et al. 2023; Ho et al. 2020, algorithm 2", "-", true, "N",
-        20, "what Wuerstchen and Stable Cascade were saved with", true},
+      {{"wuerstchen", "DDPMWuerstchenScheduler", true, "Pernias et al. 2023; Ho et al. 2020, algorithm 2", "-", true,
+        "N", 20, "what Wuerstchen and Stable Cascade were saved with", true},
        make_wuerstchen},
       // Flow matching
       {{"flow_euler", "FlowMatchEulerDiscreteScheduler", true, "Esser et al. 2024, section 2", "1", false, "N", 28,
@@ -176,8 +177,7 @@ const std::vector<Row>& rows() {
 std::string folded(std::string_view name) {
   std::string out;
   for (const char c : name)
-    if (c != ' ' && c != '-' && c != '_')
-      out += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    if (c != ' ' && c != '-' && c != '_') out += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return out;
 }
 

@@ -68,8 +68,9 @@ std::vector<int64_t> whole_timesteps(const std::vector<double>& timesteps, int64
     if (!(t >= 0 && t <= last) || t != std::floor(t))
       throw usage_error(fmt::format("custom timesteps: expected whole numbers from {} down to 0, found {}", last, t));
     if (i > 0 && t >= timesteps[i - 1])
-      throw usage_error(fmt::format("custom timesteps: expected a falling list, found {} after {}", t, timesteps[i - 1]),
-                        "Give them from the noisiest to the cleanest.");
+      throw usage_error(
+          fmt::format("custom timesteps: expected a falling list, found {} after {}", t, timesteps[i - 1]),
+          "Give them from the noisiest to the cleanest.");
   }
   return {timesteps.begin(), timesteps.end()};
 }

@@ -5,8 +5,8 @@
 
 namespace unnoise {
 
-/// (a x + b y) / divisor, element by element, each operation rounded as if done alone. x and y have one shape, any float
-/// dtype and device; gradients flow. float32 on the CPU takes one pass.
+/// (a x + b y) / divisor, element by element, each operation rounded as if done alone. x and y have one shape, any
+/// float dtype and device; gradients flow. float32 on the CPU takes one pass.
 Tensor weighted_sum(float a, const Tensor& x, float b, const Tensor& y, float divisor = 1);
 
 }  // namespace unnoise
