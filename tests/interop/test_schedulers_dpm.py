@@ -380,7 +380,7 @@ def test_dpm_multistep_inverse(ours):
 
 
 CONFIGS = [
-    {"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "sde-dpmsolver++", "solver_order": 3, "use_karras_sigmas": True},
+    {"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "sde-dpmsolver++", "solver_order": 1, "use_karras_sigmas": True},
     {"_class_name": "DEISMultistepScheduler", "solver_order": 1, "steps_offset": 1, "trained_betas": None},
     {"_class_name": "UniPCMultistepScheduler", "disable_corrector": [0, 1], "sigma_min": 0.1, "lambda_min_clipped": -5.1},
     {"_class_name": "DPMSolverSinglestepScheduler", "lower_order_final": True, "variance_type": "learned_range"},
@@ -395,7 +395,8 @@ CONFIGS = [
 def test_configs_convert_as_in_diffusers(driver):
     """Every class's keys and defaults, and what one class takes over from another."""
     pairs = [(c, other["_class_name"]) for c in CONFIGS for other in CONFIGS
-             if not (c.get("algorithm_type") == "sde-dpmsolver++" and "DEIS" in other["_class_name"])]
+             # diffusers refuses these; unnoise takes the method over the same integrand
+             if "algorithm_type" not in c or other["_class_name"] not in ("DEISMultistepScheduler", "SASolverScheduler")]
     got = json.loads(driver("scheduler_driver", {"configs": [{"config": c, "to": to} for c, to in pairs]}).stdout)["configs"]
     for (config, to), ours in zip(pairs, got):
         source = getattr(diffusers, config["_class_name"]).from_config(config)

@@ -16,7 +16,8 @@ constexpr auto kClassName = "DEISMultistepScheduler";
 enum class DeisAlgorithm { deis };
 constexpr auto enum_names(DeisAlgorithm) {
   using enum DeisAlgorithm;
-  return std::array{std::pair{deis, "deis"}, std::pair{deis, "dpmsolver"}, std::pair{deis, "dpmsolver++"}};
+  return std::array{std::pair{deis, "deis"}, std::pair{deis, "dpmsolver"}, std::pair{deis, "dpmsolver++"},
+                    std::pair{deis, "sde-dpmsolver"}, std::pair{deis, "sde-dpmsolver++"}};
 }
 enum class DeisSolverType { logrho };
 constexpr auto enum_names(DeisSolverType) {

@@ -49,6 +49,7 @@ DpmUpdate dpm_multistep_update(DpmAlgorithm algorithm, DpmSolverType type, const
     return {x, {d0 + w, -w}, noise};
   }
   // D1 = D10 + r0 (D10 - D11) / (r0 + r1), D2 = (D10 - D11) / (r0 + r1), D10 = (m0 - m1) / r0, D11 = (m1 - m2) / r1
+  // This D2, of diffusers and of the authors' code, is half the second derivative: the method is of order 2 only.
   const double r1 = r(1), w = (d1 * r0 + d2) / (r0 + r1);
   const double w10 = (d1 + w) / r0, w11 = -w / r1;
   return {x, {d0 + w10, w11 - w10, -w11}, noise};

@@ -13,7 +13,7 @@ struct DpmTaylor {
 };
 DpmTaylor dpm_taylor(DpmAlgorithm algorithm, const DpmLevel& s, const DpmLevel& t);
 
-/// Multistep: order of past.size(), 1 to 3, derivatives by differences of past outputs. `past`: see DpmRule.
+/// Multistep: formulas of order past.size(), 1 to 3, derivatives by differences of past outputs. `past`: see DpmRule.
 DpmUpdate dpm_multistep_update(DpmAlgorithm algorithm, DpmSolverType type, const std::vector<DpmLevel>& levels,
                                const std::vector<size_t>& past);
 

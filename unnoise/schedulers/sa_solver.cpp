@@ -16,10 +16,17 @@ namespace {
 
 constexpr auto kClassName = "SASolverScheduler";
 
+/// The methods of DPM-Solver and DEIS count as the one over the same integrand, so that their models can be sampled.
 enum class SaAlgorithm { data_prediction, noise_prediction };
 constexpr auto enum_names(SaAlgorithm) {
   using enum SaAlgorithm;
-  return std::array{std::pair{data_prediction, "data_prediction"}, std::pair{noise_prediction, "noise_prediction"}};
+  return std::array{std::pair{data_prediction, "data_prediction"},
+                    std::pair{noise_prediction, "noise_prediction"},
+                    std::pair{data_prediction, "dpmsolver++"},
+                    std::pair{data_prediction, "sde-dpmsolver++"},
+                    std::pair{noise_prediction, "dpmsolver"},
+                    std::pair{noise_prediction, "sde-dpmsolver"},
+                    std::pair{data_prediction, "deis"}};
 }
 
 struct SaConfig : DpmConfig {
@@ -128,7 +135,7 @@ void check(const SaConfig& config) {
 std::shared_ptr<const Scheduler> make_sa_solver(const Json& json) {
   const auto config = read_config<SaConfig>(kClassName, json);
   check(config);
-  return std::make_shared<SaScheduler>(config, json);
+  return std::make_shared<SaScheduler>(config, settled_config(json, to_json(config), {"algorithm_type"}));
 }
 
 }  // namespace unnoise
