@@ -11,6 +11,7 @@
 #include "unnoise/core/error.h"
 #include "unnoise/schedulers/scalar_math.h"
 #include "unnoise/schedulers/solver.h"
+#include "unnoise/schedulers/weighted_sum.h"
 
 namespace unnoise {
 namespace {
@@ -60,17 +61,20 @@ std::vector<Tensor> edm_timesteps(const std::vector<float>& sigmas) {
 
 double edm_init_noise_sigma(const EdmConfig& config) { return std::sqrt(config.sigma_max * config.sigma_max + 1); }
 
-Tensor edm_input(const EdmConfig& config, const Tensor& x, float sigma) {
-  const auto data2 = static_cast<float>(config.sigma_data * config.sigma_data);
-  return x * (1 / torch_sqrt(sigma * sigma + data2));
-}
-
-Tensor edm_x0(const EdmConfig& config, const Tensor& x, const Tensor& output, float sigma) {
+EdmScale edm_scale(const EdmConfig& config, float sigma) {
   const auto data = static_cast<float>(config.sigma_data);
   const auto data2 = static_cast<float>(config.sigma_data * config.sigma_data);
-  const float sum = sigma * sigma + data2;
-  const float c_skip = (1 / sum) * data2, c_out = sigma * data / torch_sqrt(sum);
-  return c_skip * x + (config.prediction_type == PredictionType::epsilon ? c_out : -c_out) * output;
+  const float sum = sigma * sigma + data2, root = torch_sqrt(sum);
+  const float c_out = sigma * data / root;
+  return {1 / root, 1 / sum * data2, config.prediction_type == PredictionType::epsilon ? c_out : -c_out};
 }
+
+std::vector<EdmScale> edm_scales(const EdmConfig& config, const std::vector<float>& sigmas) {
+  std::vector<EdmScale> scales;
+  for (const float sigma : sigmas) scales.push_back(edm_scale(config, sigma));
+  return scales;
+}
+
+Tensor EdmScale::x0(const Tensor& x, const Tensor& output) const { return weighted_sum(c_skip, x, c_out, output); }
 
 }  // namespace unnoise

@@ -57,10 +57,14 @@ std::vector<Tensor> edm_timesteps(const std::vector<float>& sigmas);
 /// Standard deviation of the initial noise.
 double edm_init_noise_sigma(const EdmConfig& config);
 
-/// c_in x, table 1.
-Tensor edm_input(const EdmConfig& config, const Tensor& x, float sigma);
-/// x0 = c_skip x + c_out F, eq. 7.
-Tensor edm_x0(const EdmConfig& config, const Tensor& x, const Tensor& output, float sigma);
+/// Table 1: the network sees c_in x, and x0 = c_skip x + c_out F (eq. 7).
+struct EdmScale {
+  float c_in, c_skip, c_out;
+
+  Tensor x0(const Tensor& x, const Tensor& output) const;
+};
+EdmScale edm_scale(const EdmConfig& config, float sigma);
+std::vector<EdmScale> edm_scales(const EdmConfig& config, const std::vector<float>& sigmas);
 
 /// A multistep method over the x0 of such a network.
 class EdmMultistepSolver : public DpmMultistepSolver {
@@ -69,16 +73,22 @@ class EdmMultistepSolver : public DpmMultistepSolver {
                      bool stochastic)
       : DpmMultistepSolver(config.prediction_type, threshold, Integrand::x0, std::move(grid), std::move(plan),
                            stochastic),
-        config_(config) {}
+        config_(config),
+        scales_(edm_scales(config, grid_.sigmas)) {}
 
-  Tensor input(const Tensor& x, const Step& step) const override { return edm_input(config_, x, level(step).sigma); }
+  Tensor input(const Tensor& x, const Step& step) const override { return x.mul(scale(step).c_in); }
 
  protected:
   Tensor raw_x0(const Tensor& x, const Tensor& prediction, const Step& step) const override {
-    return edm_x0(config_, x, prediction, level(step).sigma);
+    return scale(step).x0(x, prediction);
   }
 
   const EdmConfig config_;
+
+ private:
+  const EdmScale& scale(const Step& step) const { return scales_[static_cast<size_t>(step.index)]; }
+
+  const std::vector<EdmScale> scales_;
 };
 
 }  // namespace unnoise

@@ -6,6 +6,7 @@
 #include "unnoise/schedulers/churn.h"
 #include "unnoise/schedulers/edm.h"
 #include "unnoise/schedulers/scalar_math.h"
+#include "unnoise/schedulers/weighted_sum.h"
 
 namespace unnoise {
 namespace {
@@ -15,24 +16,22 @@ constexpr auto kClassName = "EDMEulerScheduler";
 class EdmEulerSolver final : public Solver {
  public:
   EdmEulerSolver(const EdmConfig& config, std::vector<float> sigmas, const Churn& churn)
-      : config_(config), sigmas_(std::move(sigmas)), churn_(churn) {}
+      : config_(config), sigmas_(std::move(sigmas)), scales_(edm_scales(config, sigmas_)), churn_(churn) {}
 
-  Tensor input(const Tensor& x, const Step& step) const override { return edm_input(config_, x, sigma(step)); }
+  Tensor input(const Tensor& x, const Step& step) const override { return x.mul(scale(step).c_in); }
 
   StepResult step(const Tensor& x, const Tensor& model_output, const Step& step, Rng& rng) override {
-    const float sigma_hat = churn_.sigma_hat(sigma(step), static_cast<int64_t>(sigmas_.size()) - 1);
-    Tensor x_hat = x;
-    if (sigma_hat > sigma(step)) {
-      const float added = torch_sqrt(sigma_hat * sigma_hat - sigma(step) * sigma(step));
-      x_hat = x + rng.normal_like(x) * churn_.noise * added;
-    }
-    const Tensor x0 = edm_x0(config_, x_hat, split_output(x, model_output).prediction, sigma_hat);
-    const Tensor d = (x_hat - x0) / sigma_hat;
-    return {x_hat + d * (sigmas_[static_cast<size_t>(step.index) + 1] - sigma_hat), x0};
+    const Tensor output = split_output(x, model_output).prediction;
+    const float sigma = this->sigma(step), sigma_hat = churn_.sigma_hat(sigma, steps());
+    const float sigma_next = sigmas_[static_cast<size_t>(step.index) + 1];
+    if (sigma_hat == sigma) return euler(x, scale(step).x0(x, output), sigma, sigma_next);
+    const float added = torch_sqrt(sigma_hat * sigma_hat - sigma * sigma);
+    const Tensor x_hat = x + rng.normal_like(x) * churn_.noise * added;
+    return euler(x_hat, edm_scale(config_, sigma_hat).x0(x_hat, output), sigma_hat, sigma_next);
   }
 
   Tensor x0(const Tensor& x, const Tensor& model_output, const Step& step) const override {
-    return edm_x0(config_, x, split_output(x, model_output).prediction, sigma(step));
+    return scale(step).x0(x, split_output(x, model_output).prediction);
   }
   Tensor noised(const Tensor& x0, const Tensor& noise, const Step& step) const override {
     return x0 + noise * sigma(step);
@@ -40,10 +39,18 @@ class EdmEulerSolver final : public Solver {
   std::vector<double> sigmas() const override { return {sigmas_.begin(), sigmas_.end()}; }
 
  private:
+  static StepResult euler(const Tensor& x, const Tensor& x0, float sigma, float sigma_next) {
+    const Tensor d = weighted_sum(1, x, -1, x0, sigma);
+    return {weighted_sum(1, x, sigma_next - sigma, d), x0};
+  }
+
+  int64_t steps() const { return static_cast<int64_t>(sigmas_.size()) - 1; }
+  const EdmScale& scale(const Step& step) const { return scales_[static_cast<size_t>(step.index)]; }
   float sigma(const Step& step) const { return sigmas_[static_cast<size_t>(step.index)]; }
 
   const EdmConfig config_;
   const std::vector<float> sigmas_;
+  const std::vector<EdmScale> scales_;
   const Churn churn_;
 };
 
