@@ -122,7 +122,8 @@ class PndmSolver final : public DiscreteSolver {
     if (divisor == 0) return x;  // both are 1: a beta that float32 loses
     const Tensor eps = eps_from(config_.prediction_type, x, prediction, noise_.level(t));
     // In diffusers' order: near pure noise the two terms are large and cancel.
-    return weighted_sum(torch_sqrt(abar_to / abar), x, -((abar_to - abar) / divisor), eps);
+    const Tensor change = ((abar_to - abar) * eps).div_(divisor);
+    return weighted_sum(torch_sqrt(abar_to / abar), x, -1, change);
   }
 
   const float final_abar_;
