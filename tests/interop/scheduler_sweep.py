@@ -105,6 +105,8 @@ def sweep(ours, cls, space, *, starts={}, cases=48, steps=STEPS, differs=lambda 
     of_noise  the error is relative to the final sample, or to this part of 1 + the highest sigma where that is more: what
               rounding leaves of the initial noise
     """
+    if cases >= 200 and not os.environ.get("UNNOISE_LONG_SWEEP"):  # the first half of a long sweep keeps the suite short
+        cases, at_least = cases // 2, min(at_least, 60)
     drawn = [c for c in draw_cases(cls, space, starts, cases, steps) if prepare is None or prepare(c) is not False]
     got, errors = ours(drawn)
     compared, refused, worst = 0, 0, 0.0
