@@ -7,6 +7,14 @@ find_package(nlohmann_json REQUIRED)
 find_package(ZLIB REQUIRED)
 find_path(BOOST_MATH_INCLUDE_DIR boost/math/distributions/beta.hpp REQUIRED)  # header-only
 find_package(PNG REQUIRED)
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+pkg_check_modules(HWY REQUIRED IMPORTED_TARGET libhwy)
+
+# Three versions of each kernel, chosen at run time: the compiler's baseline, AVX2 and AVX-512 (on Arm the baseline is NEON).
+add_library(unnoise_highway INTERFACE)
+target_link_libraries(unnoise_highway INTERFACE PkgConfig::HWY)
+target_compile_definitions(unnoise_highway INTERFACE "HWY_DISABLED_TARGETS=(HWY_SSSE3|HWY_SSE4|HWY_AVX3_DL)")
+set_target_properties(unnoise_highway PROPERTIES EXPORT_NAME highway)
 find_package(JPEG REQUIRED)
 pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp libwebpdemux)
 

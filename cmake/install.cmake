@@ -3,7 +3,7 @@
 include(CMakePackageConfigHelpers)
 
 get_property(layers GLOBAL PROPERTY UNNOISE_LAYERS)
-install(TARGETS ${layers} unnoise_options unnoise_torch EXPORT unnoise_targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS ${layers} unnoise_options unnoise_torch unnoise_highway EXPORT unnoise_targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY unnoise DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 install(EXPORT unnoise_targets NAMESPACE unnoise:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/unnoise)
 
