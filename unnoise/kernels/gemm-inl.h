@@ -25,7 +25,8 @@ using Vec = hn::Vec<Floats>;
 inline constexpr Floats kFloats;
 inline constexpr int64_t kLanes = hn::MaxLanes(kFloats);
 
-// A tile of C is kTileRows x 2 vectors: as many accumulators as registers allow beside two of B and one of A.
+// A tile of C is kTileRows x 2 vectors: as many accumulators as registers allow beside two of B and one of A. Where C
+// is narrower than a vector one is enough.
 inline constexpr int kTileRows = HWY_TARGET <= HWY_AVX3 ? 14 : 6;
 inline constexpr int64_t kTileColumns = 2 * kLanes;
 static_assert(kPanel % kTileColumns == 0);
@@ -38,51 +39,50 @@ struct RowsOfA {
   int64_t length;
 };
 
-/// acc[i][:] = sum over s, k of A(i, s, k) * b[(s * length + k) * kPanel + ...], for kRows rows and two vectors.
-template <int kRows>
-HWY_INLINE void multiply_rows(const RowsOfA& a, int64_t first, const float* HWY_RESTRICT b, Vec (&acc)[kRows][2]) {
+/// acc[i][:] = sum over s, k of A(i, s, k) * b[(s * length + k) * kPanel + ...], for kRows rows.
+template <int kRows, int kVectors>
+HWY_INLINE void multiply_rows(const RowsOfA& a, int64_t first, const float* HWY_RESTRICT b,
+                              Vec (&acc)[kRows][kVectors]) {
   for (int64_t s = 0; s < a.segments; ++s) {
     const float* row[kRows];
     for (int i = 0; i < kRows; ++i) row[i] = a.rows[s * a.row_count + first + i];
     for (int64_t k = 0; k < a.length; ++k, b += kPanel) {
-      const Vec b0 = hn::Load(kFloats, b), b1 = hn::Load(kFloats, b + kLanes);
+      Vec bk[kVectors];
+      for (int j = 0; j < kVectors; ++j) bk[j] = hn::Load(kFloats, b + j * kLanes);
       HWY_UNROLL(16)
       for (int i = 0; i < kRows; ++i) {
         const Vec ai = hn::Set(kFloats, row[i][k]);
-        acc[i][0] = hn::MulAdd(ai, b0, acc[i][0]);
-        acc[i][1] = hn::MulAdd(ai, b1, acc[i][1]);
+        for (int j = 0; j < kVectors; ++j) acc[i][j] = hn::MulAdd(ai, bk[j], acc[i][j]);
       }
     }
   }
 }
 
-template <int kRows>
-HWY_INLINE void clear(Vec (&acc)[kRows][2]) {
+template <int kRows, int kVectors>
+HWY_INLINE void clear(Vec (&acc)[kRows][kVectors]) {
   HWY_UNROLL(16)
-  for (int i = 0; i < kRows; ++i) acc[i][0] = acc[i][1] = hn::Zero(kFloats);
+  for (int i = 0; i < kRows; ++i)
+    for (int j = 0; j < kVectors; ++j) acc[i][j] = hn::Zero(kFloats);
 }
 
 /// Stores the tile, or adds it to what is there.
-template <int kRows>
-HWY_INLINE void put(const Vec (&acc)[kRows][2], float* c, int64_t c_stride, bool add) {
+template <int kRows, int kVectors>
+HWY_INLINE void put(const Vec (&acc)[kRows][kVectors], float* c, int64_t c_stride, bool add) {
   HWY_UNROLL(16)
   for (int i = 0; i < kRows; ++i) {
-    HWY_UNROLL(2)
-    for (int j = 0; j < 2; ++j) {
+    for (int j = 0; j < kVectors; ++j) {
       float* to = c + i * c_stride + j * kLanes;
       hn::StoreU(add ? hn::Add(acc[i][j], hn::LoadU(kFloats, to)) : acc[i][j], kFloats, to);
     }
   }
 }
 
-template <int kRows>
+template <int kRows, int kVectors>
 HWY_NOINLINE void rows_tile(const RowsOfA& a, int64_t first, const float* b, float* c, int64_t c_stride, bool add) {
-  for (int64_t j = 0; j < kPanel; j += kTileColumns) {
-    Vec acc[kRows][2];
-    clear(acc);
-    multiply_rows(a, first, b + j, acc);
-    put(acc, c + j, c_stride, add);
-  }
+  Vec acc[kRows][kVectors];
+  clear(acc);
+  multiply_rows(a, first, b, acc);
+  put(acc, c, c_stride, add);
 }
 
 /// A by columns: A(i, k) = a[k * a_stride + i].
@@ -121,10 +121,15 @@ HWY_INLINE void for_row_tiles(int64_t count, const F& f) {
   }
 }
 
-/// C [rows, kPanel] (+)= A * one packed panel of B.
-HWY_INLINE void multiply_panel(const RowsOfA& a, const float* b, float* c, int64_t c_stride, bool add) {
-  for_row_tiles(a.row_count,
-                [&]<int kRows>(int64_t first) { rows_tile<kRows>(a, first, b, c + first * c_stride, c_stride, add); });
+/// C [rows, kPanel] (+)= A * one packed panel of B. Of the columns, at least the first `columns` are computed.
+HWY_INLINE void multiply_panel(const RowsOfA& a, const float* b, float* c, int64_t c_stride, bool add,
+                               int64_t columns = kPanel) {
+  for_row_tiles(a.row_count, [&]<int kRows>(int64_t first) {
+    float* to = c + first * c_stride;
+    int64_t j = 0;
+    for (; columns - j > kLanes; j += kTileColumns) rows_tile<kRows, 2>(a, first, b + j, to + j, c_stride, add);
+    if (j < columns) rows_tile<kRows, 1>(a, first, b + j, to + j, c_stride, add);
+  });
 }
 
 /// C [rows, kPanel] (+)= A' * B with A [length, rows] and B [length, >= kPanel] by rows.
