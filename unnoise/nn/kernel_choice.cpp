@@ -6,15 +6,20 @@ namespace unnoise {
 namespace {
 
 std::atomic<Kernels> choice{Kernels::fast};
+std::atomic<bool> must_be_deterministic{false};
 
 }  // namespace
 
-Kernels kernels() { return choice.load(std::memory_order_relaxed); }
+Kernels kernel_choice() { return choice.load(std::memory_order_relaxed); }
 
-void set_kernels(Kernels kernels) { choice.store(kernels, std::memory_order_relaxed); }
+void set_kernel_choice(Kernels chosen) { choice.store(chosen, std::memory_order_relaxed); }
+
+bool deterministic() { return must_be_deterministic.load(std::memory_order_relaxed); }
+
+void set_deterministic(bool deterministic) { must_be_deterministic.store(deterministic, std::memory_order_relaxed); }
 
 bool use_fast_kernels(const Tensor& x) {
-  return kernels() == Kernels::fast && x.is_cpu() &&
+  return kernel_choice() == Kernels::fast && x.is_cpu() &&
          (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
 }
 

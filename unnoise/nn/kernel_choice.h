@@ -1,27 +1,20 @@
 // Which arithmetic the layers use on the processor: LibTorch's operators, or the loops of kernels/.
 #pragma once
 
-#include <array>
-#include <string_view>
-#include <utility>
-
+#include "unnoise/core/kernel_choice.h"
 #include "unnoise/nn/tensor.h"
 
 namespace unnoise {
 
-enum class Kernels {
-  plain,  ///< LibTorch's operators: the twin that every kernel is measured against
-  fast,   ///< ours, where there is one for the layer's shape and the tensors are float32 or bfloat16 on the processor
-};
-constexpr auto enum_names(Kernels) {
-  using Row = std::pair<Kernels, std::string_view>;
-  return std::array{Row{Kernels::plain, "plain"}, Row{Kernels::fast, "fast"}};
-}
-
 /// Of the whole process, as at::set_num_threads: results of the two agree to rounding, so it is a setting of the
 /// machine and no part of a model. fast unless set.
-Kernels kernels();
-void set_kernels(Kernels choice);
+Kernels kernel_choice();
+void set_kernel_choice(Kernels choice);
+
+/// Also of the whole process: results must depend neither on the number of threads nor on the batch size, whatever it
+/// costs. A layer then chooses its algorithm without a look at either. false unless set.
+bool deterministic();
+void set_deterministic(bool deterministic);
 
 /// Whether a layer should take its fast way for `x`: the choice is fast, and x is on the processor and of a type that
 /// the kernels take.

@@ -98,7 +98,7 @@ std::string report(const EvaluateOptions& o, const Measured& found, double secon
 
 EvaluateResult evaluate(const EvaluateOptions& options, const Observer& observer, std::stop_token stop) {
   check_options(options);
-  use_threads(options.threads);
+  use_machine(options);
   Unconditional pipe = Unconditional::load(options.model, {.variant = options.variant.value_or("")});
   pipe.unet->to(find_device(options.device));
   if (options.use_labels && !pipe.unet->has_class_embedding())

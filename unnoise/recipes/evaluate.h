@@ -9,10 +9,11 @@
 #include "unnoise/core/fields.h"
 #include "unnoise/core/observer.h"
 #include "unnoise/recipes/job.h"
+#include "unnoise/recipes/machine_options.h"
 
 namespace unnoise {
 
-struct EvaluateOptions {
+struct EvaluateOptions : MachineOptions {
   bool bits_per_dim = false;
   std::string model;
   std::optional<std::string> variant;
@@ -27,13 +28,11 @@ struct EvaluateOptions {
   double atol = 1e-3;
   int64_t probes = 1;
   int64_t seed = 0;
-  std::string device = "auto";
-  int64_t threads = 0;
   bool json = false;
 
   static constexpr auto fields() {
     using O = EvaluateOptions;
-    return std::tuple{
+    const auto rows = std::tuple{
         section("What to measure"),
         field("bits_per_dim", &O::bits_per_dim,
               "likelihood by the probability-flow ODE (Song et al. 2021): bits a pixel and channel, fewer is better"),
@@ -52,11 +51,10 @@ struct EvaluateOptions {
         field("atol", &O::atol, "absolute error of a step of the ODE"),
         field("probes", &O::probes, "random directions averaged for the divergence (Hutchinson); more = less noise"),
         field("seed", &O::seed, "of the choice of pictures, dequantization and directions"),
-        section("Machine"),
-        field("device", &O::device, "auto, cpu or cuda"),
-        field("threads", &O::threads, "processor threads; 0 = all physical cores"),
+        section("Where to"),
         field("json", &O::json, "print JSON instead of text"),
     };
+    return std::tuple_cat(rows, machine_fields());
   }
 };
 

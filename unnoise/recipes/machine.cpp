@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "unnoise/core/error.h"
+#include "unnoise/nn/kernel_choice.h"
 
 namespace unnoise {
 
@@ -30,9 +31,12 @@ at::Device find_device(std::string_view name) {
   }
 }
 
-int64_t use_threads(int64_t threads) {
+int64_t use_machine(const MachineOptions& options) {
+  const int64_t threads = options.threads;
   if (threads < 0) throw usage_error(fmt::format("--threads: expected 0 or more, found {}", threads));
   if (threads > 0) at::set_num_threads(static_cast<int>(threads));
+  set_kernel_choice(options.kernels);
+  set_deterministic(options.deterministic);
   return at::get_num_threads();
 }
 

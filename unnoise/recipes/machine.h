@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "unnoise/nn/tensor.h"
+#include "unnoise/recipes/machine_options.h"
 
 namespace unnoise {
 
@@ -13,8 +14,9 @@ namespace unnoise {
 /// Error::environment when there is no such GPU.
 at::Device find_device(std::string_view name);
 
-/// Threads of LibTorch's operators for the whole process; 0 = one a physical core. Returns how many it is now.
-int64_t use_threads(int64_t threads);
+/// Sets threads (LibTorch's and ours; 0 = one a physical core), kernels and deterministic for the whole process.
+/// Returns how many threads there are now.
+int64_t use_machine(const MachineOptions& options);
 
 /// Resident memory of this process, bytes: now and at its largest. 0 where the system does not tell.
 struct MemoryUse {

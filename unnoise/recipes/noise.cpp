@@ -232,7 +232,7 @@ Json json_report(const NoiseStripOptions& o, const std::vector<Strip>& strips) {
 
 std::string draw_noise_strip(const NoiseStripOptions& options) {
   check_options(options);
-  use_threads(options.threads);
+  use_machine(options);
   auto schedules = find_schedules(options);
   if (schedules.empty()) schedules.push_back({"linear", make_scheduler("ddpm")});
   const auto [x0, resolution] = load_picture(options);

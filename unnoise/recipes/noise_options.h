@@ -8,11 +8,12 @@
 #include <vector>
 
 #include "unnoise/core/fields.h"
+#include "unnoise/recipes/machine_options.h"
 #include "unnoise/recipes/schedule_source_options.h"
 
 namespace unnoise {
 
-struct NoiseStripOptions : ScheduleSource {
+struct NoiseStripOptions : ScheduleSource, MachineOptions {
   std::string image;
   std::vector<int64_t> timesteps;
   std::optional<int64_t> num_inference_steps;
@@ -22,8 +23,6 @@ struct NoiseStripOptions : ScheduleSource {
   std::optional<int64_t> class_label;
   std::string output = "noised.png";
   bool json = false;
-  std::string device = "auto";
-  int64_t threads = 0;
 
   static constexpr auto fields() {
     using O = NoiseStripOptions;
@@ -44,11 +43,8 @@ struct NoiseStripOptions : ScheduleSource {
         section("Where to"),
         field("output", &O::output, "the strip, a row a schedule: PNG, or, with the timesteps written above it, SVG"),
         field("json", &O::json, "print JSON instead of a table"),
-        section("Machine"),
-        field("device", &O::device, "auto, cpu or cuda"),
-        field("threads", &O::threads, "processor threads; 0 = all physical cores"),
     };
-    return std::tuple_cat(what, O::source_fields(), where);
+    return std::tuple_cat(what, O::source_fields(), where, machine_fields());
   }
 };
 

@@ -188,7 +188,7 @@ std::vector<std::string> write_outputs(const SampleOptions& o, const Tensor& sam
 
 SampleResult sample(const SampleOptions& options, const Observer& observer, std::stop_token stop) {
   check_options(options);
-  use_threads(options.threads);
+  use_machine(options);
   Unconditional pipeline = Unconditional::load(options.model, {.variant = options.variant.value_or("")});
   pipeline.unet->to(find_device(options.device));
   pipeline.scheduler = choose_scheduler(options, pipeline);

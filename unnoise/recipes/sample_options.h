@@ -7,12 +7,13 @@
 #include <vector>
 
 #include "unnoise/core/fields.h"
+#include "unnoise/recipes/machine_options.h"
 #include "unnoise/schedulers/start_options.h"
 
 namespace unnoise {
 
 /// The base holds what steers single samplers (eta, s_churn ...), timesteps and sigmas.
-struct SampleOptions : StartOptions {
+struct SampleOptions : StartOptions, MachineOptions {
   std::string model;
   std::optional<std::string> variant;
   std::optional<int64_t> num_images;
@@ -35,8 +36,6 @@ struct SampleOptions : StartOptions {
   std::optional<std::string> apng;
   std::optional<std::string> frames;
   std::optional<std::string> save_tensor;
-  std::string device = "auto";
-  int64_t threads = 0;
 
   static constexpr auto fields() {
     using O = SampleOptions;
@@ -82,11 +81,9 @@ struct SampleOptions : StartOptions {
               "below the x0 that the network sees in it; up to 4 pictures"),
         field("save_tensor", &O::save_tensor,
               "final samples as safetensors: key \"samples\", [N,C,H,W] float32, before conversion to pixels"),
-        section("Machine"),
-        field("device", &O::device, "auto, cpu or cuda"),
-        field("threads", &O::threads, "processor threads; 0 = all physical cores"),
     };
-    return std::tuple_cat(what, std::tuple{section("For single samplers")}, O::method_fields(), where);
+    return std::tuple_cat(what, std::tuple{section("For single samplers")}, O::method_fields(), where,
+                          machine_fields());
   }
 };
 

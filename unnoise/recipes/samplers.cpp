@@ -313,7 +313,7 @@ SamplersResult samplers_report(const SamplersOptions& options, const Observer& o
                                      : list_as_text();
     return list;
   }
-  use_threads(options.threads);
+  use_machine(options);
   Unconditional pipe = Unconditional::load(*options.model, {.variant = options.variant.value_or("")});
   pipe.unet->to(find_device(options.device));
   if (options.timestep_spacing != "as-saved") {

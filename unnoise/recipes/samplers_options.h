@@ -7,10 +7,11 @@
 #include <vector>
 
 #include "unnoise/core/fields.h"
+#include "unnoise/recipes/machine_options.h"
 
 namespace unnoise {
 
-struct SamplersOptions {
+struct SamplersOptions : MachineOptions {
   std::optional<std::string> model;
   std::optional<std::string> variant;
   std::vector<std::string> samplers;
@@ -24,14 +25,12 @@ struct SamplersOptions {
   std::string fit_sampler = "dpm_multistep";
   bool update_model = false;
   std::string output = "samplers";
-  std::string device = "auto";
-  int64_t threads = 0;
   bool json = false;
   bool markdown = false;
 
   static constexpr auto fields() {
     using O = SamplersOptions;
-    return std::tuple{
+    const auto rows = std::tuple{
         section("On which model"),
         field("model", &O::model, "model folder to try the samplers on; without one they are only listed"),
         field("variant", &O::variant, "which weights of the folder, e.g. fp16"),
@@ -53,12 +52,10 @@ struct SamplersOptions {
         section("Where to"),
         field("output", &O::output,
               "folder for samplers.svg (distance over calls), grid.svg and grid.png (a row a sampler), report.json"),
-        section("Machine"),
-        field("device", &O::device, "auto, cpu or cuda"),
-        field("threads", &O::threads, "processor threads; 0 = all physical cores"),
         field("json", &O::json, "print JSON instead of a table"),
         field("markdown", &O::markdown, "print the list as Markdown"),
     };
+    return std::tuple_cat(rows, machine_fields());
   }
 };
 

@@ -11,7 +11,7 @@
 namespace unnoise {
 
 JobStatus train(const TrainOptions& options, const Observer& observer, std::stop_token stop) {
-  const int64_t threads = use_threads(options.threads);
+  const int64_t threads = use_machine(options);
   TrainPlan plan = plan_training(options, observer);
 
   std::optional<fs::path> checkpoint;

@@ -9,14 +9,10 @@
 #include <utility>
 
 #include "unnoise/core/fields.h"
+#include "unnoise/recipes/machine_options.h"
+#include "unnoise/recipes/mixed_precision.h"
 
 namespace unnoise {
-
-enum class MixedPrecision { no, fp16, bf16 };
-constexpr auto enum_names(MixedPrecision) {
-  return std::array{std::pair{MixedPrecision::no, "no"}, std::pair{MixedPrecision::fp16, "fp16"},
-                    std::pair{MixedPrecision::bf16, "bf16"}};
-}
 
 enum class RunLogger { tensorboard, wandb };
 constexpr auto enum_names(RunLogger) {
@@ -25,7 +21,7 @@ constexpr auto enum_names(RunLogger) {
 
 /// Plain values only: what is written to options.json repeats the run. Words of the field ("epsilon", "cosine", "l2")
 /// are texts here and are checked by the part that knows them, before anything is written.
-struct TrainOptions {
+struct TrainOptions : MachineOptions {
   // Data
   std::optional<std::string> dataset_name;
   std::optional<std::string> dataset_config_name;
@@ -89,9 +85,7 @@ struct TrainOptions {
   RunLogger logger = RunLogger::tensorboard;
   std::string logging_dir = "logs";
 
-  // Machine
-  std::string device = "auto";
-  int64_t threads = 0;
+  // Machine, beside those of the base
   int64_t local_rank = -1;
 
   // Hub
@@ -102,7 +96,7 @@ struct TrainOptions {
 
   static constexpr auto fields() {
     using O = TrainOptions;
-    return std::tuple{
+    const auto what = std::tuple{
         section("Data"),
         field("train_data_dir", &O::train_data_dir, "folder of pictures (PNG, JPEG, WebP, any depth) or of IDX files"),
         field("dataset_name", &O::dataset_name,
@@ -178,9 +172,8 @@ struct TrainOptions {
               "latest, or a checkpoint folder: go on exactly from there"),
         field("logger", &O::logger, "event files beside log.jsonl, which is always written"),
         field("logging_dir", &O::logging_dir, "folder for the event files, inside --output-dir"),
-        section("Machine"),
-        field("device", &O::device, "auto, cpu or cuda"),
-        field("threads", &O::threads, "processor threads; 0 = all physical cores"),
+    };
+    const auto where = std::tuple{
         field("local_rank", &O::local_rank, "accepted for launchers that pass it; one process trains here"),
         section("Hub"),
         field("push_to_hub", &O::push_to_hub, "upload the model (not yet)"),
@@ -188,6 +181,7 @@ struct TrainOptions {
         field("hub_model_id", &O::hub_model_id, "name of the upload (not yet)"),
         field("hub_private_repo", &O::hub_private_repo, "make the upload private (not yet)"),
     };
+    return std::tuple_cat(what, machine_fields(), where);
   }
 };
 
