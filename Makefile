@@ -1,13 +1,14 @@
 # make demo   set up, build, train on real pictures, show samples
 # make test   set up, build, test everything
+# make bench  time unnoise and its peers on the same work, write docs/bench.md (ARGS="--only train-mnist")
 # make setup | build | check | clean
 .DELETE_ON_ERROR:
-.PHONY: help setup build demo test asan check clean
+.PHONY: help setup build demo test bench asan check clean
 
 JOBS ?= 2
 
 help:
-	@sed -n 's/^# //p' Makefile | head -3
+	@sed -n 's/^# //p' Makefile | head -4
 
 setup:
 	@tools/setup
@@ -25,6 +26,11 @@ test:
 	@$(MAKE) --no-print-directory build TARGET=all
 	@ctest --test-dir build --output-on-failure -j 1
 	@$(MAKE) --no-print-directory asan
+
+bench:
+	@tools/setup --tests
+	@$(MAKE) --no-print-directory build TARGET="unnoise kernel_bench"
+	@.venv/bin/python3 tools/bench $(ARGS)
 
 # The parsers under AddressSanitizer and UndefinedBehaviorSanitizer.
 asan:

@@ -162,6 +162,8 @@ Json to_json(const Case& c, const Times& times) {
           {"wall_median", median(times.wall)},
           {"cpu_min", times.cpu.front()},
           {"cpu_median", median(times.cpu)},
+          {"wall", times.wall},
+          {"cpu", times.cpu},
           {"pictures_per_second", static_cast<double>(c.batch) / median(times.wall)},
           {"peak_memory", memory_use().peak}};
 }
