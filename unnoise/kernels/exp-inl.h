@@ -32,7 +32,7 @@ HWY_INLINE V exp2_of_parts(D d, V n, V r) {
 /// 2^x within 1 ulp for x in [-126,127]; below it stays at 2^-126.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V exp2(D d, V x) {
-  x = hn::Max(x, hn::Set(d, -126.0F));
+  x = hn::Max(hn::Set(d, -126.0F), x);  // in this order not-a-number passes
   const V n = hn::Round(x);
   return exp2_of_parts(d, n, hn::Sub(x, n));
 }
@@ -40,7 +40,7 @@ HWY_INLINE V exp2(D d, V x) {
 /// e^x within 2 ulp for x in [-87,88]; outside it stays at about the bounds' values.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V exp(D d, V x) {
-  x = hn::Min(hn::Max(x, hn::Set(d, -87.0F)), hn::Set(d, 88.0F));
+  x = hn::Min(hn::Set(d, 88.0F), hn::Max(hn::Set(d, -87.0F), x));
   const V log2e = hn::Set(d, 0x1.715476p+0F), log2e_rest = hn::Set(d, 0x1.4ae0cp-26F);
   const V n = hn::Round(hn::Mul(x, log2e));
   return exp2_of_parts(d, n, hn::MulAdd(x, log2e_rest, hn::MulSub(x, log2e, n)));
