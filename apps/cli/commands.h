@@ -13,5 +13,6 @@ Command schedule_command();
 Command noise_command();
 Command evaluate_command();
 Command samplers_command();
+Command bench_command();
 
 }  // namespace unnoise::cli

@@ -1,9 +1,8 @@
 // The subcommand "evaluate".
-#include "unnoise/recipes/evaluate.h"
-
 #include "apps/cli/arguments.h"
 #include "apps/cli/commands.h"
 #include "apps/cli/job_console.h"
+#include "apps/cli/jobs.h"
 #include "apps/cli/program.h"
 
 namespace unnoise::cli {
@@ -12,7 +11,7 @@ namespace {
 int run(Arguments arguments) {
   const auto options = parse_options<EvaluateOptions>("evaluate", arguments);
   JobConsole console;
-  const EvaluateResult result = evaluate(options, console.observer(), console.stop());
+  const EvaluateResult result = jobs().evaluate(options, console.observer(), console.stop());
   console.finish();
   print(result.report);
   return result.status == JobStatus::interrupted ? kInterrupted : kDone;

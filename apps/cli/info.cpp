@@ -1,15 +1,14 @@
 // The subcommand "info".
-#include "unnoise/recipes/info.h"
-
 #include "apps/cli/arguments.h"
 #include "apps/cli/commands.h"
+#include "apps/cli/jobs.h"
 #include "apps/cli/program.h"
 
 namespace unnoise::cli {
 namespace {
 
 int run(Arguments arguments) {
-  print(info(parse_options<InfoOptions>("info", arguments)));
+  print(jobs().info(parse_options<InfoOptions>("info", arguments)));
   return kDone;
 }
 

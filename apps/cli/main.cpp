@@ -10,6 +10,6 @@ int main(int argc, char** argv) {
   using namespace unnoise::cli;
   keep_freed_memory();
   return run_program({train_command(), sample_command(), info_command(), samplers_command(), evaluate_command(),
-                      schedule_command(), noise_command()},
+                      schedule_command(), noise_command(), bench_command()},
                      std::vector<std::string>(argv + 1, argv + argc));
 }

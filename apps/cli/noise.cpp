@@ -1,15 +1,14 @@
 // The subcommand "noise".
-#include "unnoise/recipes/noise.h"
-
 #include "apps/cli/arguments.h"
 #include "apps/cli/commands.h"
+#include "apps/cli/jobs.h"
 #include "apps/cli/program.h"
 
 namespace unnoise::cli {
 namespace {
 
 int run(Arguments arguments) {
-  print(draw_noise_strip(parse_options_and_names<NoiseStripOptions>("noise", arguments)));
+  print(jobs().draw_noise_strip(parse_options_and_names<NoiseStripOptions>("noise", arguments)));
   return kDone;
 }
 

@@ -1,9 +1,8 @@
 // The subcommand "sample".
-#include "unnoise/recipes/sample.h"
-
 #include "apps/cli/arguments.h"
 #include "apps/cli/commands.h"
 #include "apps/cli/job_console.h"
+#include "apps/cli/jobs.h"
 #include "apps/cli/program.h"
 
 namespace unnoise::cli {
@@ -12,7 +11,7 @@ namespace {
 int run(Arguments arguments) {
   const auto options = parse_options<SampleOptions>("sample", arguments);
   JobConsole console;
-  const SampleResult result = sample(options, console.observer(), console.stop());
+  const SampleResult result = jobs().sample(options, console.observer(), console.stop());
   console.finish();
   for (const auto& file : result.files) print(file + "\n");
   return result.status == JobStatus::interrupted ? kInterrupted : kDone;

@@ -1,9 +1,8 @@
 // The subcommand "samplers".
-#include "unnoise/recipes/samplers.h"
-
 #include "apps/cli/arguments.h"
 #include "apps/cli/commands.h"
 #include "apps/cli/job_console.h"
+#include "apps/cli/jobs.h"
 #include "apps/cli/program.h"
 
 namespace unnoise::cli {
@@ -12,7 +11,7 @@ namespace {
 int run(Arguments arguments) {
   const auto options = parse_options<SamplersOptions>("samplers", arguments);
   JobConsole console;
-  const SamplersResult result = samplers_report(options, console.observer(), console.stop());
+  const SamplersResult result = jobs().samplers_report(options, console.observer(), console.stop());
   console.finish();
   print(result.report);
   if (!options.json)

@@ -1,8 +1,7 @@
 // The subcommand "schedule".
-#include "unnoise/recipes/schedule.h"
-
 #include "apps/cli/arguments.h"
 #include "apps/cli/commands.h"
+#include "apps/cli/jobs.h"
 #include "apps/cli/program.h"
 
 namespace unnoise::cli {
@@ -10,7 +9,7 @@ namespace {
 
 int run(Arguments arguments) {
   const auto options = parse_options_and_names<ScheduleOptions>("schedule", arguments);
-  const ScheduleReport report = show_schedules(options);
+  const ScheduleReport report = jobs().show_schedules(options);
   print(report.text);
   if (!options.json)
     for (const auto& file : report.files) print("\n" + file + "\n");

@@ -1,9 +1,8 @@
 // The subcommand "train".
-#include "unnoise/recipes/train.h"
-
 #include "apps/cli/arguments.h"
 #include "apps/cli/commands.h"
 #include "apps/cli/job_console.h"
+#include "apps/cli/jobs.h"
 
 namespace unnoise::cli {
 namespace {
@@ -11,7 +10,7 @@ namespace {
 int run(Arguments arguments) {
   const auto options = parse_options<TrainOptions>("train", arguments);
   JobConsole console;
-  const JobStatus status = train(options, console.observer(), console.stop());
+  const JobStatus status = jobs().train(options, console.observer(), console.stop());
   console.finish();
   return status == JobStatus::interrupted ? kInterrupted : kDone;
 }

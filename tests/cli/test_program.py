@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -26,8 +27,8 @@ SCRIPT_OPTIONS = {
 }
 
 
-def run(*args, **kwargs):
-    return subprocess.run(["unnoise", *args], capture_output=True, text=True, env=ENVIRONMENT, **kwargs)
+def run(*args, extra=None, **kwargs):
+    return subprocess.run(["unnoise", *args], capture_output=True, text=True, env=ENVIRONMENT | (extra or {}), **kwargs)
 
 
 def test_help_teaches_by_example():
@@ -77,6 +78,26 @@ def test_train_takes_the_options_of_the_script():
 
 def test_version():
     assert re.fullmatch(r"unnoise \d+\.\d+\.\d+\n", run("--version").stdout)
+
+
+@pytest.mark.parametrize("args,works", [
+    (["--help"], False), (["--version"], False), (["help", "train"], False), (["sample", "--help"], False),
+    (["completion", "bash"], False), (["completion", "zsh"], False), (["train", "--resolution", "big"], False),
+    (["frobnicate"], False), (["samplers"], True),
+])
+def test_libtorch_is_loaded_for_work_alone(args, works):
+    loaded = run(*args, extra={"LD_DEBUG": "files"}).stderr
+    if "libc.so" not in loaded:
+        pytest.skip("this system's loader does not say what it loads")
+    assert ("libtorch" in loaded) == ("unnoise_jobs" in loaded) == works
+
+
+def test_a_missing_module_is_explained(tmp_path):
+    alone = tmp_path / "unnoise"
+    shutil.copy(BUILD / "unnoise", alone)
+    done = subprocess.run([alone, "samplers"], capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 4 and "unnoise_jobs" in done.stderr.splitlines()[0] and "hint: It belongs beside the program" in done.stderr
+    assert subprocess.run([alone, "--version"], capture_output=True, env=ENVIRONMENT).returncode == 0
 
 
 @pytest.mark.parametrize("args,error,hint", [

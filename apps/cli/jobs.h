@@ -1,0 +1,37 @@
+// The recipes behind the commands. They need LibTorch, and to map and set up its 400 MB costs a quarter of a second:
+// they are in a module of their own, which a command loads when it has work to do. Help, completion and complaints
+// about flags never do.
+#pragma once
+
+#include "unnoise/recipes/bench.h"
+#include "unnoise/recipes/evaluate.h"
+#include "unnoise/recipes/info.h"
+#include "unnoise/recipes/noise.h"
+#include "unnoise/recipes/sample.h"
+#include "unnoise/recipes/samplers.h"
+#include "unnoise/recipes/schedule.h"
+#include "unnoise/recipes/train.h"
+
+namespace unnoise::cli {
+
+/// A row a recipe. The program knows the types alone; the module, which makes the one object, fills in the functions.
+struct Jobs {
+  decltype(&unnoise::train) train = &unnoise::train;
+  decltype(&unnoise::sample) sample = &unnoise::sample;
+  decltype(&unnoise::info) info = &unnoise::info;
+  decltype(&unnoise::samplers_report) samplers_report = &unnoise::samplers_report;
+  decltype(&unnoise::evaluate) evaluate = &unnoise::evaluate;
+  decltype(&unnoise::bench) bench = &unnoise::bench;
+  decltype(&unnoise::show_schedules) show_schedules = &unnoise::show_schedules;
+  decltype(&unnoise::draw_noise_strip) draw_noise_strip = &unnoise::draw_noise_strip;
+};
+
+/// Loads the module at the first call. Error::environment when it, or LibTorch, is not to be found or is of another
+/// version than the program.
+const Jobs& jobs();
+
+/// What the module exports, under this very name: its table, or null for a program of another version.
+using JobsEntry = const Jobs* (*)(const char* version);
+constexpr const char* kJobsEntry = "unnoise_jobs";
+
+}  // namespace unnoise::cli
