@@ -149,7 +149,7 @@ Tensor UNet2D::operator()(const Tensor& x, const Tensor& timesteps, const Tensor
   if (mid_block_) h = (*mid_block_)(h, temb);
   picture = Tensor();
   for (const auto& block : up_blocks_) h = (*block)(h, temb, kept, picture);
-  h = (*conv_out_)(at::silu((*conv_norm_out_)(h)));
+  h = (*conv_out_)(conv_norm_out_->with_silu(h)).contiguous();  // the kernels' layout is not for the outside
 
   if (picture.defined()) h = h + picture;
   if (options_.time_embedding_type == TimeEmbeddingType::fourier) h = h / t.to(h.scalar_type()).view({-1, 1, 1, 1});

@@ -1,11 +1,8 @@
 #include "unnoise/nn/layers.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/conv2d.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/group_norm.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
@@ -13,6 +10,7 @@
 #include <cmath>
 
 #include "unnoise/core/error.h"
+#include "unnoise/nn/group_norm.h"
 #include "unnoise/nn/trace.h"
 
 namespace unnoise {
@@ -40,7 +38,7 @@ void expect_positive(const char* layer, const char* what, int64_t value) {
 }  // namespace
 
 Conv2d::Conv2d(const Conv2dOptions& options, Rng* init) : options_(options) {
-  const auto [in, out, kernel, stride, padding] = options;
+  const auto [in, out, kernel, stride, padding, end_padding] = options;
   expect_positive("Conv2d", "in_channels", in);
   expect_positive("Conv2d", "out_channels", out);
   expect_positive("Conv2d", "kernel_size", kernel);
@@ -56,10 +54,9 @@ Conv2d::Conv2d(const Conv2dOptions& options, Rng* init) : options_(options) {
   add_parameter("bias", bias_);
 }
 
-Tensor Conv2d::operator()(const Tensor& x) const {
-  const int64_t stride[] = {options_.stride, options_.stride};
-  const int64_t padding[] = {options_.padding, options_.padding};
-  Tensor y = at::conv2d(x, weight_, bias_, stride, padding);
+Tensor Conv2d::operator()(const Tensor& x, const ConvSums& sums) const {
+  const auto& o = options_;
+  Tensor y = conv2d(x, weight_, bias_, {o.stride, o.padding, o.end_padding.value_or(o.padding)}, sums);
   if (Trace::is_on())
     Trace::note(*this, y, y.numel() * options_.in_channels * options_.kernel_size * options_.kernel_size);
   return y;
@@ -88,7 +85,7 @@ Linear::Linear(const LinearOptions& options, Rng* init) : options_(options) {
 }
 
 Tensor Linear::operator()(const Tensor& x) const {
-  Tensor y = at::linear(x, weight_, bias_);
+  Tensor y = linear(x, weight_, bias_);
   if (Trace::is_on()) Trace::note(*this, y, y.numel() * options_.in_features);
   return y;
 }
@@ -109,7 +106,13 @@ GroupNorm::GroupNorm(const GroupNormOptions& options) : options_(options) {
 }
 
 Tensor GroupNorm::operator()(const Tensor& x) const {
-  Tensor y = at::group_norm(x, options_.groups, weight_, bias_, options_.eps);
+  Tensor y = group_norm(x, weight_, bias_, options_.groups, options_.eps, /*silu=*/false);
+  Trace::note(*this, y);
+  return y;
+}
+
+Tensor GroupNorm::with_silu(const Tensor& x) const {
+  Tensor y = group_norm(x, weight_, bias_, options_.groups, options_.eps, /*silu=*/true);
   Trace::note(*this, y);
   return y;
 }

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
+#include "unnoise/nn/conv.h"
 #include "unnoise/nn/module.h"
 #include "unnoise/nn/rng.h"
 #include "unnoise/nn/tensor.h"
@@ -16,7 +18,8 @@ struct Conv2dOptions {
   int64_t out_channels = 0;
   int64_t kernel_size = 3;  ///< pixels, square
   int64_t stride = 1;
-  int64_t padding = 0;  ///< zeros on every side
+  int64_t padding = 0;                      ///< zeros on every side
+  std::optional<int64_t> end_padding = {};  ///< below and right, where that differs
 };
 
 /// 2-D convolution with bias. [B,C_in,H,W] -> [B,C_out,H',W'].
@@ -25,7 +28,8 @@ struct Conv2dOptions {
 class Conv2d final : public Module {
  public:
   Conv2d(const Conv2dOptions& options, Rng* init);
-  Tensor operator()(const Tensor& x) const;
+  /// `sums` are added to every output, after the bias.
+  Tensor operator()(const Tensor& x, const ConvSums& sums = {}) const;
   std::string describe() const override;
   const Tensor& weight() const { return weight_; }  ///< [C_out,C_in,k,k]
   const Tensor& bias() const { return bias_; }      ///< [C_out]
@@ -68,6 +72,8 @@ class GroupNorm final : public Module {
   /// Throws Error::usage when the groups do not divide the channels.
   explicit GroupNorm(const GroupNormOptions& options);
   Tensor operator()(const Tensor& x) const;
+  /// x * sigmoid(x) of what operator() gives, in one go.
+  Tensor with_silu(const Tensor& x) const;
   std::string describe() const override;
   const Tensor& weight() const { return weight_; }  ///< [C]
   const Tensor& bias() const { return bias_; }      ///< [C]

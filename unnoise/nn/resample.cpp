@@ -1,7 +1,6 @@
 #include "unnoise/nn/resample.h"
 
 #include <ATen/ops/avg_pool2d.h>
-#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/conv_transpose2d.h>
 #include <ATen/ops/empty.h>
@@ -54,13 +53,14 @@ Downsample2D::Downsample2D(const Options& options, Rng* init)
              .out_channels = options.out_channels,
              .kernel_size = 3,
              .stride = 2,
-             .padding = options.padding},
+             .padding = options.padding,
+             .end_padding = options.padding == 0 ? 1 : options.padding},
             init) {
   add_child("conv", conv_);
 }
 
 Tensor Downsample2D::operator()(const Tensor& x) const {
-  Tensor y = conv_(conv_.options().padding == 0 ? at::constant_pad_nd(x, {0, 1, 0, 1}) : x);
+  Tensor y = conv_(x);
   Trace::note(*this, y);
   return y;
 }

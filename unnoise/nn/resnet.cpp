@@ -37,24 +37,31 @@ ResnetBlock2D::ResnetBlock2D(const ResnetOptions& o, Rng* init)
 }
 
 Tensor ResnetBlock2D::operator()(const Tensor& x, const Tensor& temb) const {
-  Tensor h = conv1_(resample(activate(norm1_(x), options_.activation), options_.resampling));
+  Tensor time;  // [B,C_out], or both parts of it
+  if (time_emb_proj_) time = (*time_emb_proj_)(activate(temb, options_.activation));
+  const bool scales = time.defined() && options_.time_injection == TimeInjection::scale_shift;
 
-  Tensor time;  // [B,C_out,1,1], or both parts of it
-  if (time_emb_proj_) time = (*time_emb_proj_)(activate(temb, options_.activation)).unsqueeze(-1).unsqueeze(-1);
-  if (time.defined() && options_.time_injection == TimeInjection::scale_shift) {
-    const auto scale_shift = time.chunk(2, 1);
-    h = norm2_(h) * (scale_shift[0] + 1) + scale_shift[1];
+  Tensor h = resample(norm_and_activate(norm1_, x), options_.resampling);
+  h = conv1_(h, {.image_bias = scales ? Tensor() : time});
+  if (scales) {
+    const auto scale_shift = time.unsqueeze(-1).unsqueeze(-1).chunk(2, 1);
+    h = activate(norm2_(h) * (scale_shift[0] + 1) + scale_shift[1], options_.activation);
   } else {
-    h = norm2_(time.defined() ? h + time : h);
+    h = norm_and_activate(norm2_, h);
   }
-  h = conv2_(dropout_(activate(h, options_.activation)));
+  h = dropout_(h);
 
   Tensor shortcut = resample(x, options_.resampling);
   if (conv_shortcut_) shortcut = (*conv_shortcut_)(shortcut);
-  Tensor y = shortcut + h;
+  Tensor y = conv2_(h, {.residual = shortcut});
   if (options_.output_scale_factor != 1) y = y / options_.output_scale_factor;
   Trace::note(*this, y);
   return y;
+}
+
+Tensor ResnetBlock2D::norm_and_activate(const GroupNorm& norm, const Tensor& x) const {
+  const bool silu = options_.activation == Activation::silu || options_.activation == Activation::swish;
+  return silu ? norm.with_silu(x) : activate(norm(x), options_.activation);
 }
 
 std::string ResnetBlock2D::describe() const {

@@ -41,6 +41,8 @@ class ResnetBlock2D final : public Module {
   const Dropout& dropout() const { return dropout_; }
 
  private:
+  Tensor norm_and_activate(const GroupNorm& norm, const Tensor& x) const;
+
   ResnetOptions options_;
   GroupNorm norm1_;
   Conv2d conv1_;

@@ -1,0 +1,27 @@
+// Convolution as the layers call it: LibTorch's, or the kernels' with what follows it added on the way out.
+#pragma once
+
+#include "unnoise/nn/tensor.h"
+
+namespace unnoise {
+
+struct ConvGeometry {
+  int64_t stride = 1;
+  int64_t padding = 0;      ///< zeros above and left
+  int64_t end_padding = 0;  ///< zeros below and right
+};
+
+/// Added to every output. Both may be undefined.
+struct ConvSums {
+  Tensor image_bias;  ///< [B,K]: one value for all pixels of an image
+  Tensor residual;    ///< [B,K,H',W']
+};
+
+/// x [B,C,H,W], weight [K,C,k,k], bias [K] -> [B,K,H',W']; differentiable once by everything.
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvGeometry& geometry,
+              const ConvSums& sums = {});
+
+/// x [...,in], weight [out,in], bias [out] or undefined -> [...,out]; differentiable once.
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias);
+
+}  // namespace unnoise

@@ -1,0 +1,72 @@
+#include <ATen/autocast_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/linear.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <optional>
+
+#include "unnoise/kernels/conv_direct.h"
+#include "unnoise/kernels/gemm.h"
+#include "unnoise/nn/conv.h"
+#include "unnoise/nn/kernel_choice.h"
+#include "unnoise/nn/once_differentiable.h"
+
+namespace unnoise {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+/// Below this many rows the weights are packed for too little work.
+constexpr int64_t kFewestRows = 8;
+
+struct LinearFunction : torch::autograd::Function<LinearFunction> {
+  static Tensor forward(AutogradContext* context, const Tensor& x_in, const Tensor& weight,
+                        const std::optional<Tensor>& bias) {
+    const Tensor x = x_in.contiguous(), w = weight.contiguous();
+    const int64_t out = w.size(0), in = w.size(1), rows = x.numel() / in;
+    auto shape = x.sizes().vec();
+    shape.back() = out;
+    Tensor y = at::empty(shape, x.options());
+    kernels::gemm(rows, out, in, {x.const_data_ptr<float>(), in, 1}, {w.const_data_ptr<float>(), 1, in},
+                  y.mutable_data_ptr<float>(), out, {.bias = bias ? bias->const_data_ptr<float>() : nullptr});
+    context->save_for_backward({x, w});
+    context->saved_data["has_bias"] = bias.has_value();
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& output_gradients) {
+    expect_once_differentiable();
+    const auto tensors = context->get_saved_variables();
+    const Tensor &x = tensors[0], &w = tensors[1];
+    const Tensor gradient = output_gradients[0].contiguous();
+    const float* dy = gradient.const_data_ptr<float>();
+    const int64_t out = w.size(0), in = w.size(1), rows = x.numel() / in;
+    Tensor dx, dw, d_bias;
+    if (context->needs_input_grad(0)) {
+      dx = at::empty_like(x);
+      kernels::gemm(rows, in, out, {dy, out, 1}, {w.const_data_ptr<float>(), in, 1}, dx.mutable_data_ptr<float>(), in);
+    }
+    if (context->needs_input_grad(1)) {
+      dw = at::empty_like(w);
+      kernels::gemm(out, in, rows, {dy, 1, out}, {x.const_data_ptr<float>(), in, 1}, dw.mutable_data_ptr<float>(), in);
+    }
+    if (context->saved_data["has_bias"].toBool() && context->needs_input_grad(2)) {
+      d_bias = at::empty({out}, w.options());
+      kernels::pixel_sums(1, rows, out, dy, d_bias.mutable_data_ptr<float>());
+    }
+    return {dx, dw, d_bias};
+  }
+};
+
+}  // namespace
+
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  const bool fast = use_fast_kernels(x) && x.scalar_type() == at::kFloat && weight.scalar_type() == at::kFloat &&
+                    !at::autocast::is_autocast_enabled(at::kCPU) && x.numel() >= kFewestRows * weight.size(1);
+  if (!fast) return bias.defined() ? at::linear(x, weight, bias) : at::linear(x, weight);
+  return LinearFunction::apply(x, weight, bias.defined() ? std::optional<Tensor>(bias) : std::nullopt);
+}
+
+}  // namespace unnoise
