@@ -31,6 +31,10 @@ class Attention final : public Module {
     std::string describe() const override { return "ModuleList"; }
   };
 
+  /// What is added to x; the first by LibTorch's operators.
+  Tensor mix(const Tensor& x) const;
+  Tensor mix_on_kernels(const Tensor& x) const;
+
   AttentionOptions options_;
   int64_t heads_;
   std::optional<GroupNorm> group_norm_;
