@@ -12,7 +12,8 @@ namespace unnoise {
 namespace {
 
 std::string settings_table(const TrainOptions& options) {
-  const Json defaults = to_json(TrainOptions{});
+  const TrainOptions unset;
+  const Json defaults = to_json(unset);
   const Json given = to_json(options);
   std::string rows = "| option | value |\n| --- | --- |\n";
   for (const auto& [key, value] : given.items())
