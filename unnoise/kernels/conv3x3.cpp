@@ -15,17 +15,17 @@
 #define UNNOISE_KERNELS_CONV3X3_SHARED
 namespace unnoise::kernels {
 
-/// Weights as the sum sees them: tap (r, s) from input i to output o is data[o * out + i * in + (r, s)].
+/// Weights as the sum sees them: tap (r, s) from input i to output o is data[o * out + i * in + (r, s)]; packed ones
+/// are data[panel][i][tap][o].
 struct ConvWeights {
   const float* data;
   int64_t out, in;
   bool turned;  // by 180 degrees
+  bool packed;
 };
 
 /// Transformed inputs of a block of tiles: kBlockBytes of the third cache, which all threads then read.
 inline constexpr int64_t kBlockBytes = int64_t{4} << 20;
-/// Where transformed weights take more than that, inputs may too, up to this: the weights are then transformed once.
-inline constexpr int64_t kLargestBlockBytes = int64_t{32} << 20;
 
 }  // namespace unnoise::kernels
 #endif
@@ -121,20 +121,27 @@ void transform_output_gradients(const Tiles<F>& tiles, const float* dy, int64_t 
   }
 }
 
-/// G g G' of one panel of outputs: u [frequency][in_channels][kPanel], zero beyond the last output.
+/// G g G' of one panel of outputs and some inputs: u [frequency][inputs][kPanel]. Columns beyond `outs` keep what they
+/// hold.
 template <class F>
-void transform_weights(const ConvWeights& w, int64_t in_channels, int64_t first_out, int64_t outs, float* u) {
+void transform_weights(const ConvWeights& w, int64_t in_channels, int64_t panel, int64_t outs, int64_t first_in,
+                       int64_t ins, float* u) {
   constexpr int kIn = F::kIn;
-  alignas(64) float taps[9][kPanel] = {};
-  for (int64_t c = 0; c < in_channels; ++c) {
-    const float* from = w.data + first_out * w.out + c * w.in;
-    for (int64_t o = 0; o < outs; ++o, from += w.out)
-      for (int tap = 0; tap < 9; ++tap) taps[w.turned ? 8 - tap : tap][o] = from[tap];
-    for (int64_t j = 0; j < kPanel; j += kLanes) {
+  for (int64_t j = 0; j < outs; j += kLanes) {
+    const float* from = w.packed ? w.data + (panel * in_channels + first_in) * 9 * kPanel + j
+                                 : w.data + (panel * kPanel + j) * w.out + first_in * w.in;
+    for (int64_t c = 0; c < ins; ++c, from += w.packed ? 9 * kPanel : w.in) {
+      Vec taps[9];
+      if (w.packed) {
+        for (int t = 0; t < 9; ++t) taps[t] = hn::Load(kFloats, from + t * kPanel);
+      } else {
+        load_taps(from, w.out, taps);
+        if (w.turned)
+          for (int t = 0; t < 4; ++t) std::swap(taps[t], taps[8 - t]);
+      }
       Vec half[kIn][3];
       for (int s = 0; s < 3; ++s) {
-        const Vec g[3] = {hn::Load(kFloats, taps[s] + j), hn::Load(kFloats, taps[3 + s] + j),
-                          hn::Load(kFloats, taps[6 + s] + j)};
+        const Vec g[3] = {taps[s], taps[3 + s], taps[6 + s]};
         Vec t[kIn];
         F::weights(g, t);
         for (int r = 0; r < kIn; ++r) half[r][s] = t[r];
@@ -142,10 +149,24 @@ void transform_weights(const ConvWeights& w, int64_t in_channels, int64_t first_
       for (int r = 0; r < kIn; ++r) {
         Vec t[kIn];
         F::weights(half[r], t);
-        for (int s = 0; s < kIn; ++s) hn::Store(t[s], kFloats, u + ((r * kIn + s) * in_channels + c) * kPanel + j);
+        for (int s = 0; s < kIn; ++s) hn::Store(t[s], kFloats, u + ((r * kIn + s) * ins + c) * kPanel + j);
       }
     }
   }
+}
+
+/// Panels of taps, [panel][in][tap][kPanel], so that sampling does not gather them at every step.
+void pack_weights(const Conv3x3Shape& shape, const ConvWeights& w, float* packed) {
+  const int64_t in = shape.in_channels;
+  parallel_for(panels(shape.out_channels), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; ++p)
+      for (int64_t j = 0; j < std::min(kPanel, shape.out_channels - p * kPanel); j += kLanes)
+        for (int64_t c = 0; c < in; ++c) {
+          Vec taps[9];
+          load_taps(w.data + (p * kPanel + j) * w.out + c * w.in, w.out, taps);
+          for (int t = 0; t < 9; ++t) hn::Store(taps[t], kFloats, packed + ((p * in + c) * 9 + t) * kPanel + j);
+        }
+  });
 }
 
 /// A' m A of one tile and panel, plus the addends, to the pixels that lie inside the map.
@@ -184,57 +205,117 @@ HWY_INLINE void write_outputs(const Tiles<F>& tiles, int64_t tile, const float* 
 /// Tiles whose products with one panel are made together, frequency after frequency, and then put back.
 inline constexpr int64_t kChunk = 2 * kTileRows;
 
+/// The transformed inputs of a block of tiles times panels of weights.
+template <class F>
+class PanelProducts {
+ public:
+  PanelProducts(const Conv3x3Shape& shape, const Tiles<F>& tiles, const ConvWeights& w, const ConvAddends& addends,
+                float* y)
+      : shape_(shape), tiles_(tiles), w_(w), addends_(addends), y_(y) {}
+
+  int64_t panel_size() const { return kFrequencies<F> * shape_.in_channels * kPanel; }
+  int64_t outs(int64_t panel) const { return std::min(kPanel, shape_.out_channels - panel * kPanel); }
+
+  /// All panels' weights, for several blocks.
+  void transform_all(float* u) const {
+    parallel_for(panels(shape_.out_channels), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t p = begin; p < end; ++p)
+        transform_weights<F>(w_, shape_.in_channels, p, outs(p), 0, shape_.in_channels, u + p * panel_size());
+    });
+  }
+
+  /// Tiles [first, first + count), whose inputs are v, with ready weights: a chunk at a time.
+  void multiply(const Spectrum& v, int64_t first, int64_t count, const float* all_weights) const {
+    const int64_t chunks = (count + kChunk - 1) / kChunk;
+    parallel_for(panels(shape_.out_channels) * chunks, 1, [&](int64_t begin, int64_t end) {
+      thread_local Scratch scratch;
+      const Spectrum m = products(scratch, kChunk);
+      for (int64_t task = begin; task < end; ++task) {
+        const int64_t p = task / chunks, chunk = task % chunks;
+        const int64_t from = chunk * count / chunks, to = (chunk + 1) * count / chunks;
+        add_products(v, from, to, 0, shape_.in_channels, all_weights + p * panel_size(), m);
+        put_back(first, from, to, p, m);
+      }
+    });
+  }
+
+  /// The same for a single block of few tiles, which transforms weights as it goes: of so few inputs at a time that
+  /// they stay in the second cache.
+  void transform_and_multiply(const Spectrum& v, int64_t count) const {
+    const int64_t in = shape_.in_channels;
+    parallel_for(panels(shape_.out_channels), 1, [&](int64_t begin, int64_t end) {
+      thread_local Scratch weight_scratch, product_scratch;
+      float* u = weight_scratch.get<float>(kFrequencies<F> * std::min(in, kDepth) * kPanel);
+      const Spectrum m = products(product_scratch, count);
+      for (int64_t p = begin; p < end; ++p) {
+        for (int64_t c = 0; c < in; c += kDepth) {
+          const int64_t depth = std::min(kDepth, in - c);
+          transform_weights<F>(w_, in, p, outs(p), c, depth, u);
+          for (int64_t from = 0; from < count; from += kChunk)
+            add_products(v, from, std::min(from + kChunk, count), c, depth, u,
+                         {m.at(0, from), kPanel, m.frequency_stride});
+        }
+        put_back(0, 0, count, p, m);
+      }
+    });
+  }
+
+ private:
+  static constexpr int64_t kDepth = 64;
+
+  static Spectrum products(Scratch& scratch, int64_t tiles) {
+    const int64_t stride = Spectrum::stride(tiles, kPanel);
+    return {scratch.get<float>(kFrequencies<F> * stride), kPanel, stride};
+  }
+
+  /// m (+)= v u of the tiles [from,to), at most kChunk, and `depth` inputs from first_in, which m then starts with.
+  void add_products(const Spectrum& v, int64_t from, int64_t to, int64_t first_in, int64_t depth, const float* u,
+                    const Spectrum& m) const {
+    for (int64_t f = 0; f < kFrequencies<F>; ++f) {
+      const float* rows[kChunk];
+      for (int64_t t = from; t < to; ++t) rows[t - from] = v.at(f, t) + first_in;
+      multiply_panel({rows, to - from, 1, depth}, u + f * depth * kPanel, m.at(f, 0), kPanel, first_in > 0);
+    }
+  }
+
+  void put_back(int64_t first, int64_t from, int64_t to, int64_t p, const Spectrum& m) const {
+    for (int64_t t = from; t < to; ++t)
+      write_outputs(tiles_, first + t, m.at(0, t - from), m.frequency_stride, p * kPanel, outs(p), shape_.out_channels,
+                    addends_, y_);
+  }
+
+  const Conv3x3Shape& shape_;
+  const Tiles<F>& tiles_;
+  const ConvWeights& w_;
+  const ConvAddends& addends_;
+  float* y_;
+};
+
+/// Up to this many tiles their products with a panel fit the second cache beside its weights.
+inline constexpr int64_t kFewTiles = 96;
+
 template <class F>
 void convolve(const Conv3x3Shape& shape, const float* x, const ConvWeights& w, const ConvAddends& addends, float* y) {
   const Tiles<F> tiles{shape.batch, shape.height, shape.width};
-  const int64_t in = shape.in_channels, out = shape.out_channels, out_panels = panels(out);
-  const int64_t panel_size = kFrequencies<F> * in * kPanel;
-  const int64_t weight_bytes = out_panels * panel_size * 4, tile_bytes = kFrequencies<F> * in * 4;
-  const int64_t block_bytes = std::max(kBlockBytes, std::min(weight_bytes, kLargestBlockBytes));
-  const int64_t blocks = std::max<int64_t>(1, (tiles.count * tile_bytes + block_bytes - 1) / block_bytes);
+  const PanelProducts<F> products(shape, tiles, w, addends, y);
+  const int64_t in = shape.in_channels, tile_bytes = kFrequencies<F> * in * 4;
+  const bool few = tiles.count <= kFewTiles;
+  const int64_t blocks = few ? 1 : (tiles.count * tile_bytes + kBlockBytes - 1) / kBlockBytes;
   const int64_t block = (tiles.count + blocks - 1) / blocks;
 
   thread_local Scratch spectrum_scratch, weight_scratch;
   const int64_t stride = Spectrum::stride(block, in);
   const Spectrum v{spectrum_scratch.get<float>(kFrequencies<F> * stride), in, stride};
   float* all_weights = nullptr;
-  if (blocks > 1) {  // each panel is met again: transform all of them once
-    all_weights = weight_scratch.get<float>(out_panels * panel_size);
-    parallel_for(out_panels, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t p = begin; p < end; ++p)
-        transform_weights<F>(w, in, p * kPanel, std::min(kPanel, out - p * kPanel), all_weights + p * panel_size);
-    });
+  if (!few) {
+    all_weights = weight_scratch.get<float>(panels(shape.out_channels) * products.panel_size());
+    products.transform_all(all_weights);
   }
-
   for (int64_t first = 0; first < tiles.count; first += block) {
     const int64_t count = std::min(block, tiles.count - first);
     parallel_for(count, 1,
                  [&](int64_t begin, int64_t end) { transform_inputs(tiles, x, first, first + begin, first + end, v); });
-    const int64_t chunks = (count + kChunk - 1) / kChunk;
-    parallel_for(out_panels * chunks, 1, [&](int64_t begin, int64_t end) {
-      thread_local Scratch panel_scratch, product_scratch;
-      float* m = product_scratch.get<float>(kFrequencies<F> * (kChunk * kPanel + 16));
-      constexpr int64_t kStride = kChunk * kPanel + 16;
-      const float* u = nullptr;
-      for (int64_t task = begin; task < end; ++task) {
-        const int64_t p = task / chunks, outs = std::min(kPanel, out - p * kPanel);
-        if (all_weights) {
-          u = all_weights + p * panel_size;
-        } else if (task == begin || task % chunks == 0) {
-          float* own = panel_scratch.get<float>(panel_size);
-          transform_weights<F>(w, in, p * kPanel, outs, own);
-          u = own;
-        }
-        const int64_t chunk = task % chunks, from = chunk * count / chunks, to = (chunk + 1) * count / chunks;
-        for (int64_t f = 0; f < kFrequencies<F>; ++f) {
-          const float* rows[kChunk];
-          for (int64_t t = from; t < to; ++t) rows[t - from] = v.at(f, t);
-          multiply_panel({rows, to - from, 1, in}, u + f * in * kPanel, m + f * kStride, kPanel, false);
-        }
-        for (int64_t t = from; t < to; ++t)
-          write_outputs(tiles, first + t, m + (t - from) * kPanel, kStride, p * kPanel, outs, out, addends, y);
-      }
-    });
+    few ? products.transform_and_multiply(v, count) : products.multiply(v, first, count, all_weights);
   }
 }
 
@@ -243,9 +324,8 @@ template <class F>
 void write_weight_gradients(const float* du, int64_t in_channels, int64_t c, int64_t first_out, int64_t outs,
                             float* dw) {
   constexpr int kIn = F::kIn;
-  alignas(64) float taps[9][kPanel];
-  for (int64_t j = 0; j < kPanel; j += kLanes) {
-    Vec half[3][kIn];
+  for (int64_t j = 0; j < outs; j += kLanes) {
+    Vec half[3][kIn], taps[9];
     for (int s = 0; s < kIn; ++s) {
       Vec u[kIn], g[3];
       for (int r = 0; r < kIn; ++r) u[r] = hn::Load(kFloats, du + ((r * kIn + s) * in_channels + c) * kPanel + j);
@@ -255,11 +335,10 @@ void write_weight_gradients(const float* du, int64_t in_channels, int64_t c, int
     for (int r = 0; r < 3; ++r) {
       Vec g[3];
       F::weights_gradient(half[r], g);
-      for (int s = 0; s < 3; ++s) hn::Store(g[s], kFloats, taps[r * 3 + s] + j);
+      for (int s = 0; s < 3; ++s) taps[r * 3 + s] = g[s];
     }
+    store_taps(taps, dw + ((first_out + j) * in_channels + c) * 9, in_channels * 9);
   }
-  for (int64_t o = 0; o < outs; ++o)
-    for (int tap = 0; tap < 9; ++tap) dw[((first_out + o) * in_channels + c) * 9 + tap] = taps[tap][o];
 }
 
 template <class F>
@@ -318,6 +397,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace unnoise::kernels {
 
+HWY_EXPORT(pack_weights);
 HWY_EXPORT(convolve_any);
 HWY_EXPORT(weight_gradient_any);
 
@@ -326,12 +406,22 @@ bool takes_conv3x3(const Conv3x3Shape& s) {
 }
 
 void conv3x3(const Conv3x3Shape& s, const float* x, const float* w, const ConvAddends& addends, float* y) {
-  HWY_DYNAMIC_DISPATCH(convolve_any)(s, x, {w, s.in_channels * 9, 9, false}, addends, y);
+  HWY_DYNAMIC_DISPATCH(convolve_any)(s, x, {w, s.in_channels * 9, 9, false, false}, addends, y);
+}
+
+int64_t conv3x3_packed_size(const Conv3x3Shape& s) { return panels(s.out_channels) * kPanel * s.in_channels * 9; }
+
+void pack_conv3x3(const Conv3x3Shape& s, const float* w, float* packed) {
+  HWY_DYNAMIC_DISPATCH(pack_weights)(s, {w, s.in_channels * 9, 9, false, false}, packed);
+}
+
+void conv3x3_packed(const Conv3x3Shape& s, const float* x, const float* packed, const ConvAddends& addends, float* y) {
+  HWY_DYNAMIC_DISPATCH(convolve_any)(s, x, {packed, 0, 0, false, true}, addends, y);
 }
 
 void conv3x3_input_gradient(const Conv3x3Shape& s, const float* dy, const float* w, float* dx) {
   const Conv3x3Shape turned{s.batch, s.height, s.width, s.out_channels, s.in_channels};
-  HWY_DYNAMIC_DISPATCH(convolve_any)(turned, dy, {w, 9, s.in_channels * 9, true}, {}, dx);
+  HWY_DYNAMIC_DISPATCH(convolve_any)(turned, dy, {w, 9, s.in_channels * 9, true, false}, {}, dx);
 }
 
 void conv3x3_weight_gradient(const Conv3x3Shape& s, const float* x, const float* dy, float* dw) {

@@ -29,6 +29,13 @@ struct ConvAddends {
 /// y = x * w + addends.
 void conv3x3(const Conv3x3Shape& shape, const float* x, const float* w, const ConvAddends& addends, float* y);
 
+/// The same with weights that were packed once, for sampling: conv3x3_packed_size(shape) floats, aligned to 64 bytes,
+/// whose order is the kernel's own. The batch and the size of the map may differ from call to call.
+int64_t conv3x3_packed_size(const Conv3x3Shape& shape);
+void pack_conv3x3(const Conv3x3Shape& shape, const float* w, float* packed);
+void conv3x3_packed(const Conv3x3Shape& shape, const float* x, const float* packed, const ConvAddends& addends,
+                    float* y);
+
 /// dx [B,H,W,C] from dy [B,H,W,K]: the convolution of dy with the weights turned by 180 degrees.
 void conv3x3_input_gradient(const Conv3x3Shape& shape, const float* dy, const float* w, float* dx);
 
