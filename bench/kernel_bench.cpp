@@ -15,9 +15,9 @@ int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   const auto& [flops, copy_bytes] = unnoise::bench::peaks();
-  const auto best_target = hwy::SupportedTargets() & -hwy::SupportedTargets();
+  const int64_t targets = hwy::SupportedTargets() & HWY_TARGETS;  // the lowest bit is the best
   benchmark::AddCustomContext("threads", std::to_string(unnoise::kernels::num_threads()));
-  benchmark::AddCustomContext("simd", hwy::TargetName(best_target));
+  benchmark::AddCustomContext("simd", hwy::TargetName(targets & -targets));
   benchmark::AddCustomContext("peak_gflops", std::to_string(flops / 1e9));
   benchmark::AddCustomContext("copy_gb_per_s", std::to_string(copy_bytes / 1e9));
   benchmark::RunSpecifiedBenchmarks();

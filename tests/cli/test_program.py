@@ -10,7 +10,7 @@ import pytest
 
 BUILD = pathlib.Path(os.environ.get("UNNOISE_BUILD", pathlib.Path(__file__).resolve().parents[2] / "build"))
 ENVIRONMENT = {"PATH": f"{BUILD}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8", "COLUMNS": "100"}
-COMMANDS = ["train", "sample", "info", "schedule", "noise", "completion", "help"]
+COMMANDS = ["train", "sample", "info", "schedule", "noise", "bench", "completion", "help"]
 # The 45 options of diffusers 0.42.1's train_unconditional.py, with its defaults; None = none, False = a switch.
 SCRIPT_OPTIONS = {
     "dataset_name": None, "dataset_config_name": None, "model_config_name_or_path": None, "train_data_dir": None,
@@ -147,7 +147,7 @@ def test_no_model_is_an_error_that_names_the_folder(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["train", "sample", "schedule", "noise", "samplers", "evaluate"])
+@pytest.mark.parametrize("command", ["train", "sample", "schedule", "noise", "samplers", "evaluate", "bench"])
 def test_the_option_reference_is_what_the_program_says(command):
     page = pathlib.Path(__file__).resolve().parents[2] / f"docs/{command}-options.md"
     assert page.read_text() == run("help", command, "--markdown").stdout, f"run: unnoise help {command} --markdown > docs/{command}-options.md"
