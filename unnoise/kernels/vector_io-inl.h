@@ -33,7 +33,7 @@ HWY_INLINE void store_floats(D d, hn::Vec<D> v, float* p) {
 }
 /// Rounds as to_bf16 does.
 template <class D>
-HWY_INLINE void store_floats(D d, hn::Vec<D> v, bf16* p) {
+HWY_INLINE void store_floats(D, hn::Vec<D> v, bf16* p) {
   const hn::Rebind<uint16_t, D> d16;
   const hn::RebindToUnsigned<D> d32;
   const auto bits = hn::BitCast(d32, v);
