@@ -9,6 +9,7 @@
 #include "unnoise/kernels/conv3x3.h"
 #include "unnoise/kernels/conv_direct.h"
 #include "unnoise/kernels/gemm.h"
+#include "unnoise/kernels/scratch.h"
 
 namespace unnoise::kernels {
 namespace {
@@ -21,6 +22,17 @@ Floats normal(int64_t count, std::mt19937& random) {
   for (float& v : values) v = distribution(random);
   return values;
 }
+
+/// Room for packed weights, on a cache line.
+class Packed {
+ public:
+  explicit Packed(int64_t size) : data_(scratch_.get<float>(size)) {}
+  float* data() { return data_; }
+
+ private:
+  Scratch scratch_;
+  float* data_;
+};
 
 /// |a - b| / |b|, both 2-norms.
 double relative_error(const Floats& a, const std::vector<double>& b) {
@@ -107,6 +119,11 @@ TEST(Conv3x3, AgreesWithItsDefinition) {
       conv3x3_input_gradient(as_3x3(s), c.dy.data(), c.w.data(), dx.data());
       conv3x3_weight_gradient(as_3x3(s), c.x.data(), c.dy.data(), dw.data());
       EXPECT_LT(relative_error(y, c.expected.y), kWinograd);
+      Packed packed(conv3x3_packed_size(as_3x3(s)));
+      pack_conv3x3(as_3x3(s), c.w.data(), packed.data());
+      Floats again(c.dy.size());
+      conv3x3_packed(as_3x3(s), c.x.data(), packed.data(), {}, again.data());
+      EXPECT_EQ(again, y);
       EXPECT_LT(relative_error(dx, c.expected.dx), kWinograd);
       EXPECT_LT(relative_error(dw, c.expected.dw), kWinograd);
     });
@@ -173,6 +190,11 @@ TEST(ConvDirect, AgreesWithItsDefinition) {
       conv_direct_input_gradient(s, c.dy.data(), c.w.data(), dx.data());
       conv_direct_weight_gradient(s, c.x.data(), c.dy.data(), dw.data());
       EXPECT_LT(relative_error(y, c.expected.y), kDirect);
+      Packed packed(conv_direct_packed_size(s));
+      pack_conv_direct(s, c.w.data(), packed.data());
+      Floats again(c.dy.size());
+      conv_direct_packed(s, c.x.data(), packed.data(), nullptr, again.data());
+      EXPECT_EQ(again, y);
       EXPECT_LT(relative_error(dx, c.expected.dx), kDirect);
       EXPECT_LT(relative_error(dw, c.expected.dw), kDirect);
     });

@@ -145,11 +145,8 @@ HWY_EXPORT(gather);
 HWY_EXPORT(weight_gradient);
 
 /// Panels of the taps' weights: row (t, i) of column o is data[o * out + i * in + weight_tap[t]].
-const float* pack_taps(const Gather& g, int64_t ins, int64_t outs, const float* data, int64_t out, int64_t in) {
-  thread_local Scratch scratch;
-  const int64_t out_panels = panels(outs);
-  float* packed = scratch.get<float>(out_panels * g.taps * ins * kPanel);
-  parallel_for(out_panels, 1, [&](int64_t begin, int64_t end) {
+void pack_taps(const Gather& g, int64_t ins, int64_t outs, const float* data, int64_t out, int64_t in, float* packed) {
+  parallel_for(panels(outs), 1, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {
       float* to = packed + p * g.taps * ins * kPanel;
       const int64_t count = std::min(kPanel, outs - p * kPanel);
@@ -161,12 +158,14 @@ const float* pack_taps(const Gather& g, int64_t ins, int64_t outs, const float* 
         }
     }
   });
-  return packed;
 }
 
-}  // namespace
+float* tap_scratch(int64_t taps, int64_t ins, int64_t outs) {
+  thread_local Scratch scratch;
+  return scratch.get<float>(packed_size(taps * ins, outs));
+}
 
-void conv_direct(const ConvShape& s, const float* x, const float* w, const float* bias, float* y) {
+Gather forward_gather(const ConvShape& s) {
   Gather g{.rows = s.out_height, .columns = s.out_width, .step_out = 1, .step_in = s.stride};
   for (int64_t r = 0; r < s.kernel; ++r)
     for (int64_t q = 0; q < s.kernel; ++q) {
@@ -175,10 +174,30 @@ void conv_direct(const ConvShape& s, const float* x, const float* w, const float
       g.tap_x[t] = q - s.padding;
       g.weight_tap[t] = r * s.kernel + q;
     }
+  return g;
+}
+
+}  // namespace
+
+int64_t conv_direct_packed_size(const ConvShape& s) {
+  return packed_size(s.kernel * s.kernel * s.in_channels, s.out_channels);
+}
+
+void pack_conv_direct(const ConvShape& s, const float* w, float* packed) {
   const int64_t taps = s.kernel * s.kernel;
-  const float* packed = pack_taps(g, s.in_channels, s.out_channels, w, s.in_channels * taps, taps);
+  pack_taps(forward_gather(s), s.in_channels, s.out_channels, w, s.in_channels * taps, taps, packed);
+}
+
+void conv_direct_packed(const ConvShape& s, const float* x, const float* packed, const float* bias, float* y) {
   HWY_DYNAMIC_DISPATCH(gather)
-  (g, s.batch, {s.height, s.width, s.in_channels}, x, packed, bias, {s.out_height, s.out_width, s.out_channels}, y);
+  (forward_gather(s), s.batch, {s.height, s.width, s.in_channels}, x, packed, bias,
+   {s.out_height, s.out_width, s.out_channels}, y);
+}
+
+void conv_direct(const ConvShape& s, const float* x, const float* w, const float* bias, float* y) {
+  float* packed = tap_scratch(s.kernel * s.kernel, s.in_channels, s.out_channels);
+  pack_conv_direct(s, w, packed);
+  conv_direct_packed(s, x, packed, bias, y);
 }
 
 void conv_direct_input_gradient(const ConvShape& s, const float* dy, const float* w, float* dx) {
@@ -202,7 +221,8 @@ void conv_direct_input_gradient(const ConvShape& s, const float* dy, const float
           g.tap_x[t] = x / s.stride;
           g.weight_tap[t] = r * s.kernel + q;
         }
-      const float* packed = pack_taps(g, s.out_channels, s.in_channels, w, taps, s.in_channels * taps);
+      float* packed = tap_scratch(g.taps, s.out_channels, s.in_channels);
+      pack_taps(g, s.out_channels, s.in_channels, w, taps, s.in_channels * taps, packed);
       HWY_DYNAMIC_DISPATCH(gather)
       (g, s.batch, {s.out_height, s.out_width, s.out_channels}, dy, packed, nullptr, {s.height, s.width, s.in_channels},
        dx);

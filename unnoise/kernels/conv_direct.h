@@ -22,6 +22,12 @@ struct ConvShape {
 /// y [B,H',W',K] = x [B,H,W,C] * w + bias [K] (may be null).
 void conv_direct(const ConvShape& shape, const float* x, const float* w, const float* bias, float* y);
 
+/// The same with weights that were packed once, for sampling: conv_direct_packed_size(shape) floats, aligned to 64
+/// bytes. The batch and the size of the map may differ from call to call.
+int64_t conv_direct_packed_size(const ConvShape& shape);
+void pack_conv_direct(const ConvShape& shape, const float* w, float* packed);
+void conv_direct_packed(const ConvShape& shape, const float* x, const float* packed, const float* bias, float* y);
+
 /// dx [B,H,W,C] from dy [B,H',W',K].
 void conv_direct_input_gradient(const ConvShape& shape, const float* dy, const float* w, float* dx);
 

@@ -67,7 +67,7 @@ void gemm_block(const GemmTask& t, int64_t first, int64_t rows, int64_t p) {
   if (t.options.bias) add_bias(rows, columns, t.options.bias + column, c, t.c_stride);
 }
 
-void gemm_packed(int64_t m, const GemmTask& t) {
+void multiply_blocks(int64_t m, const GemmTask& t) {
   const int64_t blocks = (m + kBlockRows - 1) / kBlockRows, n_panels = panels(t.n);
   parallel_for(blocks * n_panels, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {  // panels inside: the rows of A are met again at once
@@ -83,7 +83,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace unnoise::kernels {
 
-HWY_EXPORT(gemm_packed);
+HWY_EXPORT(multiply_blocks);
 
 void pack_panels(int64_t k, int64_t n, const Matrix& b, float* packed) {
   parallel_for(panels(n), 1, [&](int64_t begin, int64_t end) {
@@ -104,12 +104,17 @@ void pack_panels(int64_t k, int64_t n, const Matrix& b, float* packed) {
   });
 }
 
+void gemm_packed(int64_t m, int64_t n, int64_t k, const Matrix& a, const float* packed, float* c, int64_t c_stride,
+                 const GemmOptions& options) {
+  HWY_DYNAMIC_DISPATCH(multiply_blocks)(m, {n, k, a, packed, c, c_stride, options});
+}
+
 void gemm(int64_t m, int64_t n, int64_t k, const Matrix& a, const Matrix& b, float* c, int64_t c_stride,
           const GemmOptions& options) {
-  thread_local Scratch packed_b;
-  float* packed = packed_b.get<float>(panels(n) * k * kPanel);
+  thread_local Scratch scratch;
+  float* packed = scratch.get<float>(packed_size(k, n));
   pack_panels(k, n, b, packed);
-  HWY_DYNAMIC_DISPATCH(gemm_packed)(m, {n, k, a, packed, c, c_stride, options});
+  gemm_packed(m, n, k, a, packed, c, c_stride, options);
 }
 
 }  // namespace unnoise::kernels

@@ -20,7 +20,9 @@ struct Matrix {
   int64_t column = 1;
 };
 
-/// Packs B [k,n] into panels; `packed` holds panels(n) * k * kPanel floats, aligned to 64 bytes.
+constexpr int64_t packed_size(int64_t k, int64_t n) { return panels(n) * k * kPanel; }
+
+/// Packs B [k,n] into panels: packed_size(k, n) floats, aligned to 64 bytes.
 void pack_panels(int64_t k, int64_t n, const Matrix& b, float* packed);
 
 /// C [m,n] = A [m,k] B [k,n] (+ C with `add`) (+ bias [n] where given). Rows of C are c_stride apart. Uses all threads;
@@ -31,5 +33,8 @@ struct GemmOptions {
 };
 void gemm(int64_t m, int64_t n, int64_t k, const Matrix& a, const Matrix& b, float* c, int64_t c_stride,
           const GemmOptions& options = {});
+/// The same with a B that was packed before.
+void gemm_packed(int64_t m, int64_t n, int64_t k, const Matrix& a, const float* packed, float* c, int64_t c_stride,
+                 const GemmOptions& options = {});
 
 }  // namespace unnoise::kernels

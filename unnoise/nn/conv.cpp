@@ -6,6 +6,7 @@
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <optional>
@@ -57,32 +58,52 @@ Tensor feature_map(const kernels::ConvShape& s, int64_t channels, int64_t height
   return at::empty({s.batch, channels, height, width}, like.options(), at::MemoryFormat::ChannelsLast);
 }
 
+/// `cache` may be null.
+Tensor convolve(const Call& call, const Tensor& x, const Tensor& w, const Tensor& bias,
+                const OptionalTensor& image_bias_in, const OptionalTensor& residual_in, PackCache* cache) {
+  const auto& s = call.shape;
+  Tensor y = feature_map(s, s.out_channels, s.out_height, s.out_width, x);
+  const float *in = x.const_data_ptr<float>(), *weights = w.const_data_ptr<float>();
+  float* out = y.mutable_data_ptr<float>();
+  if (call.is_3x3()) {
+    const auto shape = call.as_3x3();
+    const Tensor residual = residual_in ? channels_last(*residual_in) : Tensor();
+    const Tensor image_bias = image_bias_in ? image_bias_in->contiguous() : Tensor();
+    const kernels::ConvAddends addends{data_or_null(bias), data_or_null(image_bias), data_or_null(residual)};
+    if (cache) {
+      const Tensor packed = cache->get(w, kernels::conv3x3_packed_size(shape),
+                                       [&](float* to) { kernels::pack_conv3x3(shape, weights, to); });
+      kernels::conv3x3_packed(shape, in, packed.const_data_ptr<float>(), addends, out);
+    } else {
+      kernels::conv3x3(shape, in, weights, addends, out);
+    }
+    return y;
+  }
+  if (cache) {
+    const Tensor packed = cache->get(w, kernels::conv_direct_packed_size(s),
+                                     [&](float* to) { kernels::pack_conv_direct(s, weights, to); });
+    kernels::conv_direct_packed(s, in, packed.const_data_ptr<float>(), data_or_null(bias), out);
+  } else {
+    kernels::conv_direct(s, in, weights, data_or_null(bias), out);
+  }
+  if (image_bias_in) y.add_(image_bias_in->unsqueeze(-1).unsqueeze(-1));
+  if (residual_in) y.add_(*residual_in);
+  return y;
+}
+
 struct ConvFunction : torch::autograd::Function<ConvFunction> {
   static Tensor forward(AutogradContext* context, const Tensor& x_in, const Tensor& weight, const Tensor& bias,
-                        const OptionalTensor& image_bias_in, const OptionalTensor& residual_in, int64_t stride,
+                        const OptionalTensor& image_bias, const OptionalTensor& residual, int64_t stride,
                         int64_t padding, int64_t end_padding) {
     const Tensor x = channels_last(x_in), w = weight.contiguous();
-    const Call call(x, w, {stride, padding, end_padding});
-    const auto& s = call.shape;
-    Tensor y = feature_map(s, s.out_channels, s.out_height, s.out_width, x);
-    float* out = y.mutable_data_ptr<float>();
-    if (call.is_3x3()) {
-      const Tensor residual = residual_in ? channels_last(*residual_in) : Tensor();
-      const Tensor image_bias = image_bias_in ? image_bias_in->contiguous() : Tensor();
-      kernels::conv3x3(call.as_3x3(), x.const_data_ptr<float>(), w.const_data_ptr<float>(),
-                       {data_or_null(bias), data_or_null(image_bias), data_or_null(residual)}, out);
-    } else {
-      kernels::conv_direct(s, x.const_data_ptr<float>(), w.const_data_ptr<float>(), data_or_null(bias), out);
-      if (image_bias_in) y.add_(image_bias_in->unsqueeze(-1).unsqueeze(-1));
-      if (residual_in) y.add_(*residual_in);
-    }
+    Tensor y = convolve({x, w, {stride, padding, end_padding}}, x, w, bias, image_bias, residual, nullptr);
     context->save_for_backward({x, w});
     auto& saved = context->saved_data;
     saved["stride"] = stride;
     saved["padding"] = padding;
     saved["end_padding"] = end_padding;
-    saved["has_image_bias"] = image_bias_in.has_value();
-    saved["has_residual"] = residual_in.has_value();
+    saved["has_image_bias"] = image_bias.has_value();
+    saved["has_residual"] = residual.has_value();
     return y;
   }
 
@@ -140,12 +161,17 @@ Tensor plain_conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, c
 
 }  // namespace
 
-Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvGeometry& g, const ConvSums& sums) {
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvGeometry& g, const ConvSums& sums,
+              PackCache* cache) {
   const bool fast = use_fast_kernels(x) && x.scalar_type() == at::kFloat && weight.scalar_type() == at::kFloat &&
                     !at::autocast::is_autocast_enabled(at::kCPU) && weight.size(2) <= 7;
   if (!fast) return plain_conv2d(x, weight, bias, g, sums);
-  return ConvFunction::apply(x, weight, bias, if_defined(sums.image_bias), if_defined(sums.residual), g.stride,
-                             g.padding, g.end_padding);
+  const auto image_bias = if_defined(sums.image_bias), residual = if_defined(sums.residual);
+  if (c10::GradMode::is_enabled())
+    return ConvFunction::apply(x, weight, bias, image_bias, residual, g.stride, g.padding, g.end_padding);
+  const Tensor map = channels_last(x), w = weight.contiguous();
+  return convolve({map, w, g}, map, w, bias, image_bias, residual,
+                  cache && PackCache::is_for(weight) ? cache : nullptr);
 }
 
 }  // namespace unnoise

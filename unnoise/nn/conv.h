@@ -1,6 +1,7 @@
 // Convolution as the layers call it: LibTorch's, or the kernels' with what follows it added on the way out.
 #pragma once
 
+#include "unnoise/nn/pack_cache.h"
 #include "unnoise/nn/tensor.h"
 
 namespace unnoise {
@@ -17,11 +18,12 @@ struct ConvSums {
   Tensor residual;    ///< [B,K,H',W']
 };
 
-/// x [B,C,H,W], weight [K,C,k,k], bias [K] -> [B,K,H',W']; differentiable once by everything.
+/// x [B,C,H,W], weight [K,C,k,k], bias [K] -> [B,K,H',W']; differentiable once by everything. Without autograd the
+/// kernel keeps its own copy of the weights in `cache`.
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvGeometry& geometry,
-              const ConvSums& sums = {});
+              const ConvSums& sums = {}, PackCache* cache = nullptr);
 
-/// x [...,in], weight [out,in], bias [out] or undefined -> [...,out]; differentiable once.
-Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias);
+/// x [...,in], weight [out,in], bias [out] or undefined -> [...,out]; differentiable once, with a cache likewise.
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, PackCache* cache = nullptr);
 
 }  // namespace unnoise

@@ -56,7 +56,7 @@ Conv2d::Conv2d(const Conv2dOptions& options, Rng* init) : options_(options) {
 
 Tensor Conv2d::operator()(const Tensor& x, const ConvSums& sums) const {
   const auto& o = options_;
-  Tensor y = conv2d(x, weight_, bias_, {o.stride, o.padding, o.end_padding.value_or(o.padding)}, sums);
+  Tensor y = conv2d(x, weight_, bias_, {o.stride, o.padding, o.end_padding.value_or(o.padding)}, sums, &packed_);
   if (Trace::is_on())
     Trace::note(*this, y, y.numel() * options_.in_channels * options_.kernel_size * options_.kernel_size);
   return y;
@@ -85,7 +85,7 @@ Linear::Linear(const LinearOptions& options, Rng* init) : options_(options) {
 }
 
 Tensor Linear::operator()(const Tensor& x) const {
-  Tensor y = linear(x, weight_, bias_);
+  Tensor y = linear(x, weight_, bias_, &packed_);
   if (Trace::is_on()) Trace::note(*this, y, y.numel() * options_.in_features);
   return y;
 }

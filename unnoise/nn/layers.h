@@ -38,6 +38,7 @@ class Conv2d final : public Module {
  private:
   Conv2dOptions options_;
   Tensor weight_, bias_;
+  mutable PackCache packed_;
 };
 
 struct LinearOptions {
@@ -58,6 +59,7 @@ class Linear final : public Module {
  private:
   LinearOptions options_;
   Tensor weight_, bias_;
+  mutable PackCache packed_;
 };
 
 struct GroupNormOptions {

@@ -2,6 +2,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/linear.h>
+#include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <optional>
@@ -21,16 +22,29 @@ using torch::autograd::variable_list;
 /// Below this many rows the weights are packed for too little work.
 constexpr int64_t kFewestRows = 8;
 
+/// `cache` may be null.
+Tensor multiply(const Tensor& x, const Tensor& w, const std::optional<Tensor>& bias, PackCache* cache) {
+  const int64_t out = w.size(0), in = w.size(1), rows = x.numel() / in;
+  auto shape = x.sizes().vec();
+  shape.back() = out;
+  Tensor y = at::empty(shape, x.options());
+  const kernels::GemmOptions options{.bias = bias ? bias->const_data_ptr<float>() : nullptr};
+  const kernels::Matrix a{x.const_data_ptr<float>(), in, 1}, b{w.const_data_ptr<float>(), 1, in};
+  if (cache) {
+    const Tensor packed =
+        cache->get(w, kernels::packed_size(in, out), [&](float* to) { kernels::pack_panels(in, out, b, to); });
+    kernels::gemm_packed(rows, out, in, a, packed.const_data_ptr<float>(), y.mutable_data_ptr<float>(), out, options);
+  } else {
+    kernels::gemm(rows, out, in, a, b, y.mutable_data_ptr<float>(), out, options);
+  }
+  return y;
+}
+
 struct LinearFunction : torch::autograd::Function<LinearFunction> {
   static Tensor forward(AutogradContext* context, const Tensor& x_in, const Tensor& weight,
                         const std::optional<Tensor>& bias) {
     const Tensor x = x_in.contiguous(), w = weight.contiguous();
-    const int64_t out = w.size(0), in = w.size(1), rows = x.numel() / in;
-    auto shape = x.sizes().vec();
-    shape.back() = out;
-    Tensor y = at::empty(shape, x.options());
-    kernels::gemm(rows, out, in, {x.const_data_ptr<float>(), in, 1}, {w.const_data_ptr<float>(), 1, in},
-                  y.mutable_data_ptr<float>(), out, {.bias = bias ? bias->const_data_ptr<float>() : nullptr});
+    Tensor y = multiply(x, w, bias, nullptr);
     context->save_for_backward({x, w});
     context->saved_data["has_bias"] = bias.has_value();
     return y;
@@ -62,11 +76,13 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
 
 }  // namespace
 
-Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias_in, PackCache* cache) {
   const bool fast = use_fast_kernels(x) && x.scalar_type() == at::kFloat && weight.scalar_type() == at::kFloat &&
                     !at::autocast::is_autocast_enabled(at::kCPU) && x.numel() >= kFewestRows * weight.size(1);
-  if (!fast) return bias.defined() ? at::linear(x, weight, bias) : at::linear(x, weight);
-  return LinearFunction::apply(x, weight, bias.defined() ? std::optional<Tensor>(bias) : std::nullopt);
+  const std::optional<Tensor> bias = bias_in.defined() ? std::optional<Tensor>(bias_in) : std::nullopt;
+  if (!fast) return at::linear(x, weight, bias);
+  if (c10::GradMode::is_enabled()) return LinearFunction::apply(x, weight, bias);
+  return multiply(x.contiguous(), weight.contiguous(), bias, cache && PackCache::is_for(weight) ? cache : nullptr);
 }
 
 }  // namespace unnoise
