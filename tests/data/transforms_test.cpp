@@ -46,6 +46,9 @@ TEST(Transforms, ConvertsToTheNetworksChannels) {
   EXPECT_EQ(resize_for_training(rgba, {.resolution = 8, .mode = ImageMode::grey}).image.channels, 1);
   const auto grey = drawn(8, 8, 1, [](auto...) { return 9; });
   EXPECT_EQ(resize_for_training(grey, {.resolution = 8}).image.pixels, std::vector<uint8_t>(192, 9));
+  const auto slope = drawn(40, 30, 1, [](int64_t x, int64_t y, int64_t) { return 5 * x + y; });
+  const auto resized = resize_for_training(slope, {.resolution = 8}).image;
+  EXPECT_EQ(resized, resize_bilinear(convert(slope, ImageMode::rgb), resized.width, resized.height));
 }
 
 TEST(Transforms, CentreCropRoundsHalvesToEven) {

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cmath>
+#include <utility>
 
 #include "unnoise/core/error.h"
 
@@ -49,15 +50,19 @@ int64_t ResizedPicture::bytes() const {
   return values.defined() ? values.numel() * 4 : static_cast<int64_t>(image.pixels.size());
 }
 
-ResizedPicture resize_for_training(const DecodedImage& image, const TransformOptions& options) {
+ResizedPicture resize_for_training(DecodedImage image, const TransformOptions& options) {
   const auto size = resized_shorter_side({image.width, image.height}, options.resolution);
   const bool fits = size == ImageSize{image.width, image.height};
   if (options.preserve_input_precision) {
     const Tensor values = preserving_tensor(image, options.mode);
     return {{}, (fits ? values : resize_bilinear(values, size.width, size.height)).contiguous()};
   }
-  Image converted = convert(image, options.mode);
-  return {fits ? std::move(converted) : resize_bilinear(converted, size.width, size.height), {}};
+  // A channel is filtered alone, so that three equal ones need filtering once.
+  const bool grey_in_rgb = image.mode == "L" && options.mode == ImageMode::rgb;
+  Image converted = convert(std::move(image), grey_in_rgb ? ImageMode::grey : options.mode);
+  Image resized = fits ? std::move(converted) : resize_bilinear(converted, size.width, size.height);
+  if (grey_in_rgb) resized = convert(decoded_image(std::move(resized)), ImageMode::rgb);
+  return {std::move(resized), {}};
 }
 
 View choose_view(const ResizedPicture& picture, const TransformOptions& options, uint64_t key) {

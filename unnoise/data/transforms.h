@@ -29,7 +29,7 @@ struct ResizedPicture {
   int64_t height() const;
   int64_t bytes() const;
 };
-ResizedPicture resize_for_training(const DecodedImage& image, const TransformOptions& options);
+ResizedPicture resize_for_training(DecodedImage image, const TransformOptions& options);
 
 /// Which square of a resized picture is seen, and how.
 struct View {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "unnoise/core/error.h"
@@ -117,6 +118,12 @@ Image convert(const DecodedImage& image, ImageMode mode) {
     for_each_grey(image, [to](size_t i, uint8_t grey) { to[i] = grey; });
   }
   return out;
+}
+
+Image convert(DecodedImage&& image, ImageMode mode) {
+  if (image.mode != (mode == ImageMode::rgb ? "RGB" : "L")) return convert(std::as_const(image), mode);
+  check_decoded(image);
+  return {image.width, image.height, image_channels(mode), std::move(image.pixels)};
 }
 
 Tensor preserving_tensor(const DecodedImage& image, ImageMode mode) {

@@ -21,6 +21,8 @@ constexpr int64_t image_channels(ImageMode mode) { return mode == ImageMode::gre
 /// palettes are looked up; grey = (19595 R + 38470 G + 7471 B + 32768) >> 16 (ITU-R 601-2). 16-bit grey is cut off at
 /// 255, as Pillow does it, which leaves most such pictures white: use preserving_tensor for them.
 Image convert(const DecodedImage& image, ImageMode mode);
+/// The same without a copy where the picture has these channels already.
+Image convert(DecodedImage&& image, ImageMode mode);
 
 /// [C,H,W] float32 in [0,1] without loss of 16-bit precision: --preserve_input_precision of diffusers'
 /// train_unconditional.py. Palette -> RGB; 16-bit grey / 65535, everything else / 255. Then for rgb: one channel is
