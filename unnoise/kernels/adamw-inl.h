@@ -55,7 +55,7 @@ void adam_range(const AdamSpan& span, const AdamCoefficients& c, int64_t begin, 
     const auto m = lerp(d, hn::LoadU(d, exp_avg + i), g, c.one_minus_beta1);
     const auto v = hn::MulAdd(hn::Mul(hn::Set(d, c.one_minus_beta2), g), g,
                               hn::Mul(hn::LoadU(d, exp_avg_sq + i), hn::Set(d, c.beta2)));
-    const auto root = hn::Div(hn::Sqrt(v), hn::Set(d, c.root_of_correction2));
+    const auto root = hn::Mul(hn::Sqrt(v), hn::Set(d, c.correction2));
     p = hn::Sub(p, hn::Div(hn::Mul(hn::Set(d, c.step_size), m), hn::Add(root, hn::Set(d, c.epsilon))));
     hn::StoreU(m, d, exp_avg + i);
     hn::StoreU(v, d, exp_avg_sq + i);

@@ -76,7 +76,7 @@ AdamCoefficients coefficients(const AdamSettings& s, double step) {
           .beta2 = static_cast<float>(s.beta2),
           .one_minus_beta2 = static_cast<float>(1 - s.beta2),
           .step_size = static_cast<float>(s.learning_rate / (1 - std::pow(s.beta1, step))),
-          .root_of_correction2 = static_cast<float>(std::sqrt(1 - std::pow(s.beta2, step))),
+          .correction2 = static_cast<float>(1 / std::sqrt(1 - std::pow(s.beta2, step))),
           .epsilon = static_cast<float>(s.epsilon),
           .average_weight = static_cast<float>(s.average_weight)};
 }
@@ -114,7 +114,8 @@ void adam_step(std::span<const AdamSpan> spans, const AdamSettings& settings) {
   int64_t* const starts = starts_memory.get<int64_t>(count + 1);
   const int64_t total = fill_starts(spans, starts);
   auto* const c = coefficients_memory.get<AdamCoefficients>(count + 1);
-  for (size_t i = 0; i < spans.size(); ++i) c[i] = coefficients(settings, spans[i].step);
+  for (size_t i = 0; i < spans.size(); ++i)  // most often all have the same step
+    c[i] = i > 0 && spans[i].step == spans[i - 1].step ? c[i - 1] : coefficients(settings, spans[i].step);
   const auto decay = settings.weight_decay == 0 ? AdamDecay::none
                      : settings.decoupled       ? AdamDecay::parameter
                                                 : AdamDecay::gradient;

@@ -65,9 +65,14 @@ Ema::Ema(const StateDict& named_parameters, const EmaOptions& options) : options
   averages_ = copies(parameters_);
 }
 
+double Ema::begin_step() {
+  current_decay_ = ema_decay(options_, ++optimization_step_);
+  return current_decay_;
+}
+
 void Ema::step() {
   c10::NoGradGuard no_grad;
-  current_decay_ = ema_decay(options_, ++optimization_step_);
+  begin_step();
   std::vector<Tensor> moving, moving_averages, frozen, frozen_averages;
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const bool trains = parameters_[i].requires_grad();

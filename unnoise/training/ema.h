@@ -58,6 +58,11 @@ class Ema {
   const EmaOptions& options() const { return options_; }
 
  private:
+  friend class FusedUpdate;
+
+  /// Counts an update and gives the weight of the old averages in it.
+  double begin_step();
+
   EmaOptions options_;
   std::vector<std::string> names_;
   std::vector<Tensor> parameters_;

@@ -40,12 +40,6 @@ void check_options(const OptimizerOptions& o) {
   check(o.epsilon >= 0, "epsilon", "0 or more", o.epsilon);
 }
 
-/// The fused kernels walk parameter and gradient side by side in memory.
-Tensor laid_out_like(const Tensor& gradient, const Tensor& parameter) {
-  if (gradient.strides() == parameter.strides()) return gradient;
-  return at::empty_like(parameter).copy_(gradient);
-}
-
 std::vector<Tensor> gradients(const std::vector<Tensor>& parameters) {
   std::vector<Tensor> out;
   for (const Tensor& p : parameters)
@@ -71,6 +65,11 @@ Optimizer::Optimizer(const StateDict& named_parameters, const OptimizerOptions& 
     }
   }
   if (parameters_.empty()) throw usage_error("the optimizer has nothing to train: no parameter needs a gradient");
+}
+
+Tensor Optimizer::laid_out_like(const Tensor& gradient, const Tensor& parameter) {
+  if (gradient.strides() == parameter.strides()) return gradient;
+  return at::empty_like(parameter).copy_(gradient);
 }
 
 void Optimizer::zero_grad() {

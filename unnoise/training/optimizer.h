@@ -60,6 +60,10 @@ class Optimizer {
   void load_state(const StateDict& state, std::string_view where);
 
  private:
+  friend class FusedUpdate;
+
+  /// The fused kernels walk parameter and gradient side by side in memory.
+  static Tensor laid_out_like(const Tensor& gradient, const Tensor& parameter);
   void step_adam();
   void step_sgd();
 

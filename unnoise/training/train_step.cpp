@@ -5,20 +5,26 @@
 #include <cmath>
 #include <limits>
 
+#include "unnoise/training/fused_update.h"
+
 namespace unnoise {
 namespace {
 
 /// The end of a group: clip, move the weights, move their average, forget the gradients.
 void update(const TrainParts& parts, TrainStepResult& result) {
   constexpr double kUnlimited = std::numeric_limits<double>::infinity();
-  const auto& parameters = parts.optimizer.parameters();
-  result.grad_norm = clip_grad_norm(parameters, parts.max_grad_norm > 0 ? parts.max_grad_norm : kUnlimited);
+  const double max_norm = parts.max_grad_norm > 0 ? parts.max_grad_norm : kUnlimited;
+  result.grad_norm = fused_update(parts.optimizer, parts.ema, max_norm);
+  const bool moved = result.grad_norm.has_value();
+  if (!moved) result.grad_norm = clip_grad_norm(parts.optimizer.parameters(), max_norm);
   if (!std::isfinite(*result.grad_norm)) {
     result.outcome = StepOutcome::gradient_not_finite;
     return;
   }
-  parts.optimizer.step();
-  if (parts.ema) parts.ema->step();
+  if (!moved) {
+    parts.optimizer.step();
+    if (parts.ema) parts.ema->step();
+  }
   parts.optimizer.zero_grad();
   result.outcome = StepOutcome::updated;
 }
