@@ -3,8 +3,11 @@
 
 #include "apps/cli/jobs.h"
 #include "unnoise/core/version.h"
+#include "unnoise/recipes/job.h"
 
 extern "C" __attribute__((visibility("default"))) const unnoise::cli::Jobs* unnoise_jobs(const char* version) {
   static const unnoise::cli::Jobs jobs;
-  return std::strcmp(version, unnoise::kVersion) == 0 ? &jobs : nullptr;
+  if (std::strcmp(version, unnoise::kVersion) != 0) return nullptr;
+  unnoise::prepare_process();
+  return &jobs;
 }

@@ -3,12 +3,10 @@
 #include <vector>
 
 #include "apps/cli/commands.h"
-#include "apps/cli/memory.h"
 #include "apps/cli/program.h"
 
 int main(int argc, char** argv) {
   using namespace unnoise::cli;
-  keep_freed_memory();
   return run_program({train_command(), sample_command(), info_command(), samplers_command(), evaluate_command(),
                       schedule_command(), noise_command(), bench_command()},
                      std::vector<std::string>(argv + 1, argv + argc));

@@ -1,8 +1,0 @@
-#pragma once
-
-namespace unnoise::cli {
-
-/// Makes malloc keep what tensors give back. Call once, first thing in main.
-void keep_freed_memory();
-
-}  // namespace unnoise::cli
