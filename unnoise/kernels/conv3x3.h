@@ -7,6 +7,8 @@
 
 #include <cstdint>
 
+#include "unnoise/kernels/scalar.h"
+
 namespace unnoise::kernels {
 
 struct Conv3x3Shape {
@@ -19,27 +21,32 @@ struct Conv3x3Shape {
 /// and column. Others are for conv_direct.h.
 bool takes_conv3x3(const Conv3x3Shape& shape);
 
-/// What is added to each output before it is written. All may be null.
+/// What is added to each output before it is written. All may be null. T: float or bf16, the type of the maps.
+template <class T>
 struct ConvAddends {
   const float* bias = nullptr;        ///< [K]
   const float* image_bias = nullptr;  ///< [B,K]: the same for all pixels of an image
-  const float* residual = nullptr;    ///< [B,H,W,K]
+  const T* residual = nullptr;        ///< [B,H,W,K]
 };
 
-/// y = x * w + addends.
-void conv3x3(const Conv3x3Shape& shape, const float* x, const float* w, const ConvAddends& addends, float* y);
+/// y = x * w + addends. Maps of bf16 are multiplied as bf16 where the processor has such products (transforms and sums
+/// are float32), else as float32.
+template <class T>
+void conv3x3(const Conv3x3Shape& shape, const T* x, const float* w, const ConvAddends<T>& addends, T* y);
 
 /// The same with weights that were packed once, for sampling: conv3x3_packed_size(shape) floats, aligned to 64 bytes,
 /// whose order is the kernel's own. The batch and the size of the map may differ from call to call.
 int64_t conv3x3_packed_size(const Conv3x3Shape& shape);
 void pack_conv3x3(const Conv3x3Shape& shape, const float* w, float* packed);
-void conv3x3_packed(const Conv3x3Shape& shape, const float* x, const float* packed, const ConvAddends& addends,
-                    float* y);
+template <class T>
+void conv3x3_packed(const Conv3x3Shape& shape, const T* x, const float* packed, const ConvAddends<T>& addends, T* y);
 
 /// dx [B,H,W,C] from dy [B,H,W,K]: the convolution of dy with the weights turned by 180 degrees.
-void conv3x3_input_gradient(const Conv3x3Shape& shape, const float* dy, const float* w, float* dx);
+template <class T>
+void conv3x3_input_gradient(const Conv3x3Shape& shape, const T* dy, const float* w, T* dx);
 
 /// dw [K,C,3,3] from x and dy. The sum runs over tiles in one order, whatever the number of threads.
-void conv3x3_weight_gradient(const Conv3x3Shape& shape, const float* x, const float* dy, float* dw);
+template <class T>
+void conv3x3_weight_gradient(const Conv3x3Shape& shape, const T* x, const T* dy, float* dw);
 
 }  // namespace unnoise::kernels

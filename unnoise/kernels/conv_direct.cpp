@@ -233,17 +233,20 @@ void conv_direct_weight_gradient(const ConvShape& s, const float* x, const float
   HWY_DYNAMIC_DISPATCH(weight_gradient)(s, x, dy, dw);
 }
 
-void pixel_sums(int64_t batch, int64_t pixels, int64_t channels, const float* dy, float* sums) {
+template <class T>
+void pixel_sums(int64_t batch, int64_t pixels, int64_t channels, const T* dy, float* sums) {
   parallel_for(batch, 1, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
       float* sum = sums + b * channels;
       std::fill(sum, sum + channels, 0.0F);
-      const float* from = dy + b * pixels * channels;
+      const T* from = dy + b * pixels * channels;
       for (int64_t p = 0; p < pixels; ++p, from += channels)
-        for (int64_t c = 0; c < channels; ++c) sum[c] += from[c];
+        for (int64_t c = 0; c < channels; ++c) sum[c] += to_float(from[c]);
     }
   });
 }
+template void pixel_sums(int64_t, int64_t, int64_t, const float*, float*);
+template void pixel_sums(int64_t, int64_t, int64_t, const bf16*, float*);
 
 }  // namespace unnoise::kernels
 #endif  // HWY_ONCE

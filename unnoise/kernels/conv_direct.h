@@ -7,6 +7,8 @@
 
 #include <cstdint>
 
+#include "unnoise/kernels/scalar.h"
+
 namespace unnoise::kernels {
 
 struct ConvShape {
@@ -35,6 +37,8 @@ void conv_direct_input_gradient(const ConvShape& shape, const float* dy, const f
 void conv_direct_weight_gradient(const ConvShape& shape, const float* x, const float* dy, float* dw);
 
 /// The sum of dy [B,pixels,K] over the pixels of each image, [B,K]: the gradient of what was added to every pixel.
-void pixel_sums(int64_t batch, int64_t pixels, int64_t channels, const float* dy, float* sums);
+/// T: float or bf16.
+template <class T>
+void pixel_sums(int64_t batch, int64_t pixels, int64_t channels, const T* dy, float* sums);
 
 }  // namespace unnoise::kernels

@@ -26,7 +26,25 @@ using OptionalTensor = std::optional<Tensor>;  // an undefined Tensor may not be
 
 OptionalTensor if_defined(const Tensor& t) { return t.defined() ? OptionalTensor(t) : std::nullopt; }
 
-const float* data_or_null(const Tensor& t) { return t.defined() ? t.const_data_ptr<float>() : nullptr; }
+/// Maps are float or bf16, everything else is float32.
+template <class T>
+const T* data(const Tensor& t) {
+  return static_cast<const T*>(t.const_data_ptr());
+}
+template <class T>
+T* mutable_data(const Tensor& t) {
+  return static_cast<T*>(t.mutable_data_ptr());
+}
+template <class T>
+const T* data_or_null(const Tensor& t) {
+  return t.defined() ? data<T>(t) : nullptr;
+}
+
+/// Calls f(T()) with the type of x's elements.
+template <class F>
+void with_type_of(const Tensor& x, const F& f) {
+  x.scalar_type() == at::kBFloat16 ? f(kernels::bf16()) : f(float());
+}
 
 /// What both kernels know of a call.
 struct Call {
@@ -59,36 +77,68 @@ Tensor feature_map(const kernels::ConvShape& s, int64_t channels, int64_t height
 }
 
 /// `cache` may be null.
+template <class T>
+void convolve_3x3(const Call& call, const Tensor& x, const Tensor& w, const Tensor& bias,
+                  const OptionalTensor& image_bias_in, const OptionalTensor& residual_in, PackCache* cache,
+                  const Tensor& y) {
+  const auto shape = call.as_3x3();
+  const Tensor residual = residual_in ? channels_last(*residual_in) : Tensor();
+  const Tensor image_bias = image_bias_in ? image_bias_in->contiguous() : Tensor();
+  const kernels::ConvAddends<T> addends{data_or_null<float>(bias), data_or_null<float>(image_bias),
+                                        data_or_null<T>(residual)};
+  if (!cache) return kernels::conv3x3(shape, data<T>(x), data<float>(w), addends, mutable_data<T>(y));
+  const Tensor packed = cache->get(w, kernels::conv3x3_packed_size(shape),
+                                   [&](float* to) { kernels::pack_conv3x3(shape, data<float>(w), to); });
+  kernels::conv3x3_packed(shape, data<T>(x), data<float>(packed), addends, mutable_data<T>(y));
+}
+
+void convolve_directly(const Call& call, const Tensor& x, const Tensor& w, const Tensor& bias, PackCache* cache,
+                       const Tensor& y) {
+  const auto& s = call.shape;
+  if (!cache)
+    return kernels::conv_direct(s, data<float>(x), data<float>(w), data_or_null<float>(bias), mutable_data<float>(y));
+  const Tensor packed = cache->get(w, kernels::conv_direct_packed_size(s),
+                                   [&](float* to) { kernels::pack_conv_direct(s, data<float>(w), to); });
+  kernels::conv_direct_packed(s, data<float>(x), data<float>(packed), data_or_null<float>(bias),
+                              mutable_data<float>(y));
+}
+
+/// `cache` may be null.
 Tensor convolve(const Call& call, const Tensor& x, const Tensor& w, const Tensor& bias,
-                const OptionalTensor& image_bias_in, const OptionalTensor& residual_in, PackCache* cache) {
+                const OptionalTensor& image_bias, const OptionalTensor& residual, PackCache* cache) {
   const auto& s = call.shape;
   Tensor y = feature_map(s, s.out_channels, s.out_height, s.out_width, x);
-  const float *in = x.const_data_ptr<float>(), *weights = w.const_data_ptr<float>();
-  float* out = y.mutable_data_ptr<float>();
   if (call.is_3x3()) {
-    const auto shape = call.as_3x3();
-    const Tensor residual = residual_in ? channels_last(*residual_in) : Tensor();
-    const Tensor image_bias = image_bias_in ? image_bias_in->contiguous() : Tensor();
-    const kernels::ConvAddends addends{data_or_null(bias), data_or_null(image_bias), data_or_null(residual)};
-    if (cache) {
-      const Tensor packed = cache->get(w, kernels::conv3x3_packed_size(shape),
-                                       [&](float* to) { kernels::pack_conv3x3(shape, weights, to); });
-      kernels::conv3x3_packed(shape, in, packed.const_data_ptr<float>(), addends, out);
-    } else {
-      kernels::conv3x3(shape, in, weights, addends, out);
-    }
+    with_type_of(x, [&]<class T>(T) { convolve_3x3<T>(call, x, w, bias, image_bias, residual, cache, y); });
     return y;
   }
-  if (cache) {
-    const Tensor packed = cache->get(w, kernels::conv_direct_packed_size(s),
-                                     [&](float* to) { kernels::pack_conv_direct(s, weights, to); });
-    kernels::conv_direct_packed(s, in, packed.const_data_ptr<float>(), data_or_null(bias), out);
-  } else {
-    kernels::conv_direct(s, in, weights, data_or_null(bias), out);
-  }
-  if (image_bias_in) y.add_(image_bias_in->unsqueeze(-1).unsqueeze(-1));
-  if (residual_in) y.add_(*residual_in);
+  convolve_directly(call, x, w, bias, cache, y);
+  if (image_bias) y.add_(image_bias->unsqueeze(-1).unsqueeze(-1));
+  if (residual) y.add_(*residual);
   return y;
+}
+
+Tensor input_gradient(const Call& call, const Tensor& gradient, const Tensor& w) {
+  const auto& s = call.shape;
+  Tensor dx = feature_map(s, s.in_channels, s.height, s.width, gradient);
+  if (call.is_3x3())
+    with_type_of(gradient, [&]<class T>(T) {
+      kernels::conv3x3_input_gradient(call.as_3x3(), data<T>(gradient), data<float>(w), mutable_data<T>(dx));
+    });
+  else
+    kernels::conv_direct_input_gradient(s, data<float>(gradient), data<float>(w), mutable_data<float>(dx));
+  return dx;
+}
+
+Tensor weight_gradient(const Call& call, const Tensor& x, const Tensor& gradient, const Tensor& w) {
+  Tensor dw = at::empty_like(w);
+  if (call.is_3x3())
+    with_type_of(x, [&]<class T>(T) {
+      kernels::conv3x3_weight_gradient(call.as_3x3(), data<T>(x), data<T>(gradient), mutable_data<float>(dw));
+    });
+  else
+    kernels::conv_direct_weight_gradient(call.shape, data<float>(x), data<float>(gradient), mutable_data<float>(dw));
+  return dw;
 }
 
 struct ConvFunction : torch::autograd::Function<ConvFunction> {
@@ -115,7 +165,6 @@ struct ConvFunction : torch::autograd::Function<ConvFunction> {
     const Call call(x, w, {saved["stride"].toInt(), saved["padding"].toInt(), saved["end_padding"].toInt()});
     const auto& s = call.shape;
     const Tensor gradient = channels_last(output_gradients[0]);
-    const float* dy = gradient.const_data_ptr<float>();
 
     // Gradients are asked for by edge, and an argument that was left out has none.
     const bool has_image_bias = saved["has_image_bias"].toBool(), has_residual = saved["has_residual"].toBool();
@@ -124,24 +173,14 @@ struct ConvFunction : torch::autograd::Function<ConvFunction> {
     const bool wants_residual = has_residual && context->needs_input_grad(has_image_bias ? 4 : 3);
 
     Tensor dx, dw, d_bias, d_image_bias, d_residual;
-    if (context->needs_input_grad(0)) {
-      dx = feature_map(s, s.in_channels, s.height, s.width, x);
-      if (call.is_3x3())
-        kernels::conv3x3_input_gradient(call.as_3x3(), dy, w.const_data_ptr<float>(), dx.mutable_data_ptr<float>());
-      else
-        kernels::conv_direct_input_gradient(s, dy, w.const_data_ptr<float>(), dx.mutable_data_ptr<float>());
-    }
-    if (context->needs_input_grad(1)) {
-      dw = at::empty_like(w);
-      if (call.is_3x3())
-        kernels::conv3x3_weight_gradient(call.as_3x3(), x.const_data_ptr<float>(), dy, dw.mutable_data_ptr<float>());
-      else
-        kernels::conv_direct_weight_gradient(s, x.const_data_ptr<float>(), dy, dw.mutable_data_ptr<float>());
-    }
+    if (context->needs_input_grad(0)) dx = input_gradient(call, gradient, w);
+    if (context->needs_input_grad(1)) dw = weight_gradient(call, x, gradient, w);
     if (wants_bias || wants_image_bias) {
       d_image_bias = at::empty({s.batch, s.out_channels}, w.options());
-      kernels::pixel_sums(s.batch, s.out_height * s.out_width, s.out_channels, dy,
-                          d_image_bias.mutable_data_ptr<float>());
+      with_type_of(gradient, [&]<class T>(T) {
+        kernels::pixel_sums(s.batch, s.out_height * s.out_width, s.out_channels, data<T>(gradient),
+                            mutable_data<float>(d_image_bias));
+      });
       if (wants_bias) d_bias = d_image_bias.sum(0);
       if (!wants_image_bias) d_image_bias = Tensor();
     }
@@ -159,17 +198,29 @@ Tensor plain_conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, c
   return sums.residual.defined() ? sums.residual + y : y;
 }
 
+/// The type of the maps that the kernels should work on for this call: float or bfloat16; nothing where they should
+/// not.
+std::optional<at::ScalarType> kernel_type(const Tensor& x, const Tensor& weight, const ConvGeometry& g) {
+  if (!use_fast_kernels(x) || weight.scalar_type() != at::kFloat || weight.size(2) > 7) return std::nullopt;
+  const bool autocast = at::autocast::is_autocast_enabled(at::kCPU);
+  const auto type = autocast ? at::autocast::get_autocast_dtype(at::kCPU) : x.scalar_type();
+  if (type == at::kFloat) return type;
+  // In half precision LibTorch's direct convolution is good where Winograd's does not fit.
+  return autocast && type == at::kBFloat16 && Call(x, weight, g).is_3x3() ? std::optional(type) : std::nullopt;
+}
+
 }  // namespace
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvGeometry& g, const ConvSums& sums,
               PackCache* cache) {
-  const bool fast = use_fast_kernels(x) && x.scalar_type() == at::kFloat && weight.scalar_type() == at::kFloat &&
-                    !at::autocast::is_autocast_enabled(at::kCPU) && weight.size(2) <= 7;
-  if (!fast) return plain_conv2d(x, weight, bias, g, sums);
-  const auto image_bias = if_defined(sums.image_bias), residual = if_defined(sums.residual);
+  const auto type = kernel_type(x, weight, g);
+  if (!type) return plain_conv2d(x, weight, bias, g, sums);
+  const auto image_bias = if_defined(sums.image_bias.defined() ? sums.image_bias.to(at::kFloat) : Tensor());
+  const auto residual = if_defined(sums.residual.defined() ? sums.residual.to(*type) : Tensor());
+  const Tensor map = channels_last(x.to(*type));
   if (c10::GradMode::is_enabled())
-    return ConvFunction::apply(x, weight, bias, image_bias, residual, g.stride, g.padding, g.end_padding);
-  const Tensor map = channels_last(x), w = weight.contiguous();
+    return ConvFunction::apply(map, weight, bias, image_bias, residual, g.stride, g.padding, g.end_padding);
+  const Tensor w = weight.contiguous();
   return convolve({map, w, g}, map, w, bias, image_bias, residual,
                   cache && PackCache::is_for(weight) ? cache : nullptr);
 }
