@@ -13,7 +13,7 @@ struct AdamCoefficients {
   float shrink;  ///< 1 - learning_rate * weight_decay
   float one_minus_beta1, beta2, one_minus_beta2;
   float step_size;    ///< learning_rate / (1 - beta1^step)
-  float correction2;  ///< 1 / sqrt(1 - beta2^step): torch divides by the root, which takes as long as all the rest
+  float correction2;  ///< 1 / sqrt(1 - beta2^step); torch divides by the root, a division more a value
   float epsilon;
   float average_weight;
 };
