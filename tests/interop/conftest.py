@@ -11,8 +11,16 @@ torch.set_num_threads(2)
 BUILD = pathlib.Path(os.environ.get("UNNOISE_BUILD", pathlib.Path(__file__).resolve().parents[2] / "build"))
 
 
+# The suites run with the kernels and, as a second entry of ctest, with LibTorch's operators.
+KERNELS = os.environ.get("UNNOISE_KERNELS", "fast")
+
+
 def run(program, *args, check=True, **kwargs):
     """Runs a built program; on failure the test shows what it printed."""
+    if KERNELS != "fast" and program in ("unet_driver", "training_driver"):
+        args = (*args, KERNELS)
+    if KERNELS != "fast" and program == "unnoise" and args[:1] in (("train",), ("sample",)) and "--kernels" not in args:
+        args = (*args, "--kernels", KERNELS)
     done = subprocess.run([str(BUILD / program), *map(str, args)], capture_output=True, text=True, **kwargs)
     if check and done.returncode != 0:
         pytest.fail(f"{program} {' '.join(map(str, args))} exited with {done.returncode}\n{done.stdout}\n{done.stderr}")

@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import relative_error
+from conftest import KERNELS, relative_error
 from diffusers import DDPMScheduler, UNet2DModel
 from diffusers.optimization import get_scheduler
 from diffusers.training_utils import EMAModel
@@ -294,9 +294,10 @@ def test_bfloat16_training_stays_near_float32(run, tmp_path):
     assert all(tensor.dtype == torch.float32 for tensor in tensors.values())
     assert half["losses"] != full["losses"]
     assert half["losses"] == pytest.approx(full["losses"], rel=0.05)
-    # Recomputed in bfloat16 too: in float32 the first gradient's norm would be 2e-4 away.
+    # Recomputed in bfloat16 too: in float32 the first gradient's norm would be 2e-4 away. The kernels round maps to
+    # bfloat16 at more places, so another order of sums shows a little more: 7e-5.
     again, _ = run({**request, "mixed_precision": "bf16", "gradient_checkpointing": True, "steps": 1})
-    assert again["norms"][0] == pytest.approx(half["norms"][0], rel=5e-5)
+    assert again["norms"][0] == pytest.approx(half["norms"][0], rel=5e-5 if KERNELS == "plain" else 1e-4)
 
 
 def test_gradient_checkpointing_changes_nothing(run, tmp_path):

@@ -14,6 +14,7 @@
 #include "unnoise/core/json.h"
 #include "unnoise/io/safetensors.h"
 #include "unnoise/models/unet2d.h"
+#include "unnoise/nn/kernel_choice.h"
 #include "unnoise/training/lr_schedule.h"
 #include "unnoise/training/train_step.h"
 
@@ -172,7 +173,8 @@ Json run_train(const Json& request, StateDict& out) {
 
 }  // namespace
 
-int main(int, char** argv) {
+int main(int argc, char** argv) {
+  if (argc > 2 && std::string_view(argv[2]) == "plain") set_kernel_choice(Kernels::plain);
   const Json request = read_json(argv[1]);
   const std::string task = request["task"];
   StateDict out;

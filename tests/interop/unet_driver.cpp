@@ -14,6 +14,7 @@
 #include "unnoise/core/json.h"
 #include "unnoise/io/safetensors.h"
 #include "unnoise/models/unet2d.h"
+#include "unnoise/nn/kernel_choice.h"
 
 namespace {
 
@@ -63,7 +64,7 @@ Json run_case(const Json& request) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 2) return 2;
+  if (argc > 2 && std::string_view(argv[2]) == "plain") set_kernel_choice(Kernels::plain);
   Json reports = Json::array();
   for (const Json& request : read_json(argv[1])) {
     try {
