@@ -2,6 +2,7 @@
 import json
 import math
 import subprocess
+from xml.sax.saxutils import escape
 
 UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 
@@ -29,6 +30,10 @@ def measure(program, quick):
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 860, 480, 70, 60, 40, 20
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b", "#17becf")
+
+
+def family_of(kernel):
+    return kernel["name"].split("/")[0].split("<")[0]
 
 
 def to_svg(kernels):
@@ -59,15 +64,15 @@ def to_svg(kernels):
     svg += [f'<polyline fill="none" stroke="#333" stroke-width="2" points="{x_of(2.0**x_low):.1f},{y_of(copy * 2.0**x_low):.1f} '
             f'{x_of(ridge):.1f},{y_of(peak):.1f} {x_of(2.0**x_high):.1f},{y_of(peak):.1f}"/>',
             f'<text x="{WIDTH - RIGHT - 4}" y="{y_of(peak) - 6:.1f}" text-anchor="end">{peak:.0f} GFLOP/s, float32</text>',
-            f'<text x="{x_of(2.0**x_low) + 6:.1f}" y="{y_of(copy * 2.0**x_low) - 24:.1f}">{copy:.1f} GB/s, copy</text>',
+            f'<text x="{x_of(2.0**x_low) + 40:.1f}" y="{y_of(copy * 2.0**x_low):.1f}">{copy:.1f} GB/s, copy</text>',
             f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 14}" text-anchor="middle">operations of the direct algorithm a byte of operands</text>',
             f'<text transform="translate(18 {HEIGHT / 2}) rotate(-90)" text-anchor="middle">GFLOP/s</text>']
-    families = sorted({p["name"].split("/")[0] for p in points})
+    families = sorted({family_of(p) for p in points})
     for p in points:
-        colour = COLOURS[families.index(p["name"].split("/")[0]) % len(COLOURS)]
+        colour = COLOURS[families.index(family_of(p)) % len(COLOURS)]
         svg.append(f'<circle cx="{x_of(p["flops_a_byte"]):.1f}" cy="{y_of(p["flops"] / 1e9):.1f}" r="4" fill="{colour}" fill-opacity="0.7">'
-                   f'<title>{p["name"]}: {p["flops"] / 1e9:.0f} GFLOP/s</title></circle>')
+                   f'<title>{escape(p["name"])}: {p["flops"] / 1e9:.0f} GFLOP/s</title></circle>')
     for i, family in enumerate(families):
         y = HEIGHT - BOTTOM - 14 * (len(families) - i)
-        svg.append(f'<circle cx="{WIDTH - 200}" cy="{y - 4}" r="4" fill="{COLOURS[i % len(COLOURS)]}"/><text x="{WIDTH - 190}" y="{y}">{family}</text>')
+        svg.append(f'<circle cx="{WIDTH - 200}" cy="{y - 4}" r="4" fill="{COLOURS[i % len(COLOURS)]}"/><text x="{WIDTH - 190}" y="{y}">{escape(family)}</text>')
     return "\n".join([*svg, "</svg>"]) + "\n"
