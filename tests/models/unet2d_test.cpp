@@ -1,5 +1,6 @@
 #include "unnoise/models/unet2d.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/mse_loss.h>
 #include <ATen/ops/tensor.h>
@@ -228,6 +229,26 @@ TEST(UNet2D, CheckpointingChangesNeitherLossNorGradients) {
 TEST(UNet2D, CheckpointingChangesNeitherLossNorGradientsOfTheKernels) {
   const ChosenKernels fast(Kernels::fast);
   expect_checkpointing_changes_nothing(2e-5);
+}
+
+TEST(UNet2D, IsDeterministicWhenAskedTo) {
+  UNet2DOptions o = small();
+  o.block_out_channels = {64, 128};  // deep enough that a convolution could sum in more than one order
+  Rng seed(0);
+  UNet2D unet(o, &seed);
+  unet.requires_grad(false);
+  const c10::NoGradGuard no_grad;
+  const Tensor x = drawn({5, 3, 32, 32}), t = at::tensor({3, 30, 300, 500, 999});
+  const int threads = at::get_num_threads();
+  set_deterministic(true);
+  const Tensor together = unet(x, t);
+  for (const int count : {1, 2, 3}) {
+    at::set_num_threads(count);
+    EXPECT_TRUE(at::equal(unet(x, t), together)) << count;
+    EXPECT_TRUE(at::equal(unet(x.slice(0, 2, 3), t.slice(0, 2, 3)), together.slice(0, 2, 3))) << count;
+  }
+  at::set_num_threads(threads);
+  set_deterministic(false);
 }
 
 /// Bytes that a forward pass keeps for the backward pass.

@@ -64,17 +64,32 @@ class PanelProducts {
     });
   }
 
-  /// Tiles [first, first + count), whose inputs are v, with ready weights: a chunk at a time.
+  /// Tiles [first, first + count), whose inputs are v, with ready weights: a chunk at a time, by all threads.
   void multiply(const Spectrum<P>& v, int64_t first, int64_t count, const P* all_weights) const {
-    const int64_t chunks = (count + kChunk - 1) / kChunk;
-    parallel_for(panels(shape_.out_channels) * chunks, 1, [&](int64_t begin, int64_t end) {
+    const int64_t chunks = (count + kChunk - 1) / kChunk, n = panels(shape_.out_channels);
+    parallel_for(n * chunks, 1, [&](int64_t begin, int64_t end) {
       thread_local Scratch scratch;
       const Spectrum<float> m = products(scratch, kChunk);
       for (int64_t task = begin; task < end; ++task) {
-        const int64_t p = task / chunks, chunk = task % chunks;
-        const int64_t from = chunk * count / chunks, to = (chunk + 1) * count / chunks;
-        add_products(v, from, to, 0, shape_.in_channels, all_weights + p * panel_size(), m);
-        put_back(first, from, to, p, m);
+        const int64_t chunk = task / n, from = chunk * count / chunks, to = (chunk + 1) * count / chunks;
+        multiply_chunk(v, first, from, to, task % n, all_weights, m);
+      }
+    });
+  }
+
+  /// All tiles of x: each thread transforms a chunk, which then stays in its own cache for all panels.
+  void transform_and_multiply_chunks(const T* x, const P* all_weights) const {
+    const int64_t chunks = (tiles_.count + kChunk - 1) / kChunk, in = shape_.in_channels;
+    parallel_for(chunks, 1, [&](int64_t begin, int64_t end) {
+      thread_local Scratch product_scratch, spectrum_scratch;
+      const Spectrum<float> m = products(product_scratch, kChunk);
+      const int64_t stride = Spectrum<P>::stride(kChunk, in);
+      const Spectrum<P> v{spectrum_scratch.get<P>(kFrequencies<F> * stride), in, stride};
+      for (int64_t chunk = begin; chunk < end; ++chunk) {
+        const int64_t first = chunk * tiles_.count / chunks, last = (chunk + 1) * tiles_.count / chunks;
+        transform_inputs<F, SumOver::channels>(tiles_, x, first, first, last, v);
+        for (int64_t p = 0; p < panels(shape_.out_channels); ++p)
+          multiply_chunk(v, first, 0, last - first, p, all_weights, m);
       }
     });
   }
@@ -102,6 +117,12 @@ class PanelProducts {
 
  private:
   static constexpr int64_t kDepth = 64;
+
+  void multiply_chunk(const Spectrum<P>& v, int64_t first, int64_t from, int64_t to, int64_t panel,
+                      const P* all_weights, const Spectrum<float>& m) const {
+    add_products(v, from, to, 0, shape_.in_channels, all_weights + panel * panel_size(), m);
+    put_back(first, from, to, panel, m);
+  }
 
   static Spectrum<float> products(Scratch& scratch, int64_t tiles) {
     const int64_t stride = Spectrum<float>::stride(tiles, kPanel);
@@ -131,6 +152,8 @@ class PanelProducts {
   T* y_;
 };
 
+/// A chunk's inputs stay in a thread's second cache up to this size.
+inline constexpr int64_t kPrivateBytes = int64_t{600} << 10;
 /// Up to this many tiles their products with a panel fit the second cache beside its weights.
 inline constexpr int64_t kFewTiles = 96;
 
@@ -139,7 +162,7 @@ void convolve(const Conv3x3Shape& shape, const T* x, const ConvWeights& w, const
   const Tiles<F> tiles{shape.batch, shape.height, shape.width};
   const PanelProducts<F, T, P> products(shape, tiles, w, addends, y);
   const int64_t in = shape.in_channels, tile_bytes = kFrequencies<F> * in * static_cast<int64_t>(sizeof(P));
-  const bool few = tiles.count <= kFewTiles;
+  const bool few = tiles.count <= kFewTiles && !shape.batch_invariant;
   const int64_t blocks = few ? 1 : (tiles.count * tile_bytes + kBlockBytes - 1) / kBlockBytes;
   const int64_t block = (tiles.count + blocks - 1) / blocks;
 
@@ -150,6 +173,7 @@ void convolve(const Conv3x3Shape& shape, const T* x, const ConvWeights& w, const
   if (!few) {
     all_weights = weight_scratch.get<P>(panels(shape.out_channels) * products.panel_size());
     products.transform_all(all_weights);
+    if (kChunk * tile_bytes <= kPrivateBytes) return products.transform_and_multiply_chunks(x, all_weights);
   }
   for (int64_t first = 0; first < tiles.count; first += block) {
     const int64_t count = std::min(block, tiles.count - first);
@@ -290,7 +314,7 @@ void conv3x3_packed(const Conv3x3Shape& s, const T* x, const float* packed, cons
 
 template <class T>
 void conv3x3_input_gradient(const Conv3x3Shape& s, const T* dy, const float* w, T* dx) {
-  const Conv3x3Shape turned{s.batch, s.height, s.width, s.out_channels, s.in_channels};
+  const Conv3x3Shape turned{s.batch, s.height, s.width, s.out_channels, s.in_channels, s.batch_invariant};
   convolve_on_target(turned, dy, {w, 9, s.in_channels * 9, true, false}, {}, dx);
 }
 

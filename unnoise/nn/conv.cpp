@@ -64,7 +64,7 @@ struct Call {
   }
 
   kernels::Conv3x3Shape as_3x3() const {
-    return {shape.batch, shape.height, shape.width, shape.in_channels, shape.out_channels};
+    return {shape.batch, shape.height, shape.width, shape.in_channels, shape.out_channels, deterministic()};
   }
   bool is_3x3() const {
     return shape.kernel == 3 && shape.stride == 1 && shape.padding == 1 && shape.out_height == shape.height &&

@@ -78,7 +78,8 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias_in, PackCache* cache) {
   const bool fast = use_fast_kernels(x) && x.scalar_type() == at::kFloat && weight.scalar_type() == at::kFloat &&
-                    !at::autocast::is_autocast_enabled(at::kCPU) && x.numel() >= kFewestRows * weight.size(1);
+                    !at::autocast::is_autocast_enabled(at::kCPU) &&
+                    (deterministic() || x.numel() >= kFewestRows * weight.size(1));
   const std::optional<Tensor> bias = bias_in.defined() ? std::optional<Tensor>(bias_in) : std::nullopt;
   if (!fast) return at::linear(x, weight, bias);
   if (c10::GradMode::is_enabled()) return LinearFunction::apply(x, weight, bias);
