@@ -6,6 +6,8 @@
 #define HWY_TARGET_INCLUDE "unnoise/kernels/conv3x3.cpp"
 #include <hwy/foreach_target.h>  // must come before the inner loops
 
+#include <hwy/cache_control.h>
+
 #include "unnoise/kernels/gemm_bf16.h"
 #include "unnoise/kernels/parallel.h"
 #include "unnoise/kernels/winograd_tiles-inl.h"
@@ -106,9 +108,11 @@ class PanelProducts {
         for (int64_t c = 0; c < in; c += kDepth) {
           const int64_t depth = std::min(kDepth, in - c);
           transform_weights<F>(w_, in, p, outs(p), c, depth, u);
+          const bool is_last = p + 1 == end && c + depth == in;
+          const float* next_weights = w_.packed && !is_last ? w_.data + (p * in + c + depth) * 9 * kPanel : nullptr;
           for (int64_t from = 0; from < count; from += kChunk)
             add_products(v, from, std::min(from + kChunk, count), c, depth, u,
-                         {m.at(0, from), kPanel, m.frequency_stride});
+                         {m.at(0, from), kPanel, m.frequency_stride}, from == 0 ? next_weights : nullptr);
         }
         put_back(0, 0, count, p, m);
       }
@@ -130,9 +134,13 @@ class PanelProducts {
   }
 
   /// m (+)= v u of the tiles [from,to), at most kChunk, and `depth` inputs from first_in, which m then starts with.
+  /// Meanwhile the next packed weights come from memory, which the products leave idle.
   void add_products(const Spectrum<P>& v, int64_t from, int64_t to, int64_t first_in, int64_t depth, const P* u,
-                    const Spectrum<float>& m) const {
+                    const Spectrum<float>& m, const float* next_weights = nullptr) const {
+    constexpr int64_t kLine = 16;  // floats
+    const int64_t ahead = next_weights ? std::min(kDepth, shape_.in_channels) * 9 * kPanel / kFrequencies<F> : 0;
     for (int64_t f = 0; f < kFrequencies<F>; ++f) {
+      for (int64_t i = f * ahead; i < (f + 1) * ahead; i += kLine) hwy::Prefetch(next_weights + i);
       const P* rows[kChunk];
       for (int64_t t = from; t < to; ++t) rows[t - from] = v.at(f, t) + first_in;
       multiply_rows_with_panel(rows, to - from, depth, u + f * depth * kPanel, m.at(f, 0), first_in > 0);
