@@ -48,7 +48,8 @@ def table_line(row):
     cpu = "-" if row["measure"] == "peak_memory" else f"{seconds(row['ours']['cpu_min'])} / {seconds(best['cpu_min'])}"
     ratio = f"{row['ratio']:.2f}"
     target = f"{row['target']} s" if row["measure"] == "seconds" else f"{row['target']:.2f}"
-    return (f"| {row['title']} | {shown(row, row['ours'])} | {shown(row, best)} | {best['name']} | {cpu} | {ratio} | {target} | "
+    title = row["title"] + (" *" if row["quick"] else "")
+    return (f"| {title} | {shown(row, row['ours'])} | {shown(row, best)} | {best['name']} | {cpu} | {ratio} | {target} | "
             f"{'yes' if row['reached'] else '**no**'} |")
 
 
@@ -73,7 +74,7 @@ gradients; "cold" is a whole process, from its start to the PNG on disk.
 
 | work | unnoise | best peer | which | CPU time, ours / peer's | ratio | at most | reached |
 | --- | --- | --- | --- | --- | --- | --- | --- |
-""" + "\n".join(map(table_line, rows)) + """
+""" + "\n".join(map(table_line, rows)) + ("\n\nRows with a star: one turn and one repetition, a first look.\n" if any(row["quick"] for row in rows) else "\n") + """
 
 ## Every program
 
