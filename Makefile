@@ -24,7 +24,7 @@ demo: build
 test:
 	@tools/setup --tests
 	@$(MAKE) --no-print-directory build TARGET=all
-	@ctest --test-dir build --output-on-failure -j 1
+	@ctest --test-dir build --output-on-failure -j $(JOBS)
 	@$(MAKE) --no-print-directory asan
 
 bench:
