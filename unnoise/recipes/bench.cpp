@@ -1,5 +1,6 @@
 #include "unnoise/recipes/bench.h"
 
+#include <ATen/DeviceAccelerator.h>
 #include <ATen/ops/full.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
@@ -47,13 +48,21 @@ struct Times {
 
 double median(const std::vector<double>& sorted) { return sorted[sorted.size() / 2]; }
 
-/// Calls f() warm_up times and then `repeats` times with a clock. What was timed when a stop came.
-Times time_calls(const std::function<void()>& f, int64_t warm_up, int64_t repeats, const std::stop_token& stop) {
+/// A GPU's work goes on when the call that asked for it has returned.
+void wait_for(const at::Device& device) {
+  if (device.is_cuda()) at::accelerator::synchronizeDevice(device.index());
+}
+
+/// Calls f() warm_up times and then options.repeats times with a clock. What was timed when a stop came.
+Times time_calls(const std::function<void()>& f, int64_t warm_up, const BenchOptions& options,
+                 const std::stop_token& stop) {
+  const at::Device device = find_device(options.device);
   Times times;
-  for (int64_t i = 0; i < warm_up + repeats && !stop.stop_requested(); ++i) {
+  for (int64_t i = 0; i < warm_up + options.repeats && !stop.stop_requested(); ++i) {
     const double cpu = cpu_seconds();
     const auto start = std::chrono::steady_clock::now();
     f();
+    wait_for(device);
     if (i < warm_up) continue;
     times.wall.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     times.cpu.push_back(cpu_seconds() - cpu);
@@ -102,7 +111,7 @@ Times time_training(const Case& c, const BenchOptions& options, const std::stop_
                          .precision = precision_of(options)};
   const MicroBatch batch{.x0 = random_pictures(*unet, c.batch), .labels = {}};
   Rng rng(2);
-  return time_calls([&] { train_step(parts, batch, rng); }, 2, options.repeats, stop);
+  return time_calls([&] { train_step(parts, batch, rng); }, 2, options, stop);
 }
 
 Times time_forward(const Case& c, const BenchOptions& options, const std::stop_token& stop) {
@@ -112,7 +121,7 @@ Times time_forward(const Case& c, const BenchOptions& options, const std::stop_t
   const Tensor x = random_pictures(*unet, c.batch);
   const AutocastScope autocast(precision_of(options), x.device().type());
   const Tensor t = at::full({}, kCallTimestep, at::kLong);
-  return time_calls([&] { (*unet)(x, t); }, 3, options.repeats, stop);
+  return time_calls([&] { (*unet)(x, t); }, 3, options, stop);
 }
 
 Times time_sampling(const Case& c, const BenchOptions& options, const std::stop_token& stop) {
@@ -121,7 +130,7 @@ Times time_sampling(const Case& c, const BenchOptions& options, const std::stop_
   request.num_images = c.batch;
   request.steps = options.num_inference_steps;
   const AutocastScope autocast(precision_of(options), find_device(options.device).type());
-  return time_calls([&] { pipe.sample(request, {}, stop); }, 1, options.repeats, stop);
+  return time_calls([&] { pipe.sample(request, {}, stop); }, 1, options, stop);
 }
 
 Times time_case(const Case& c, const BenchOptions& options, const std::stop_token& stop) {

@@ -52,7 +52,7 @@ std::vector<PathPoint> walk(const Trial& trial, const std::stop_token& stop) {
     before = at.x;
   };
   const Tensor last = pipe.sample(request, {}, stop);
-  if (last.defined()) path.push_back({-1, last, last});
+  if (last.defined()) path.push_back({-1, before, before});  // not `last`, which was brought back from the GPU
   return path;
 }
 

@@ -25,7 +25,11 @@ at::Device find_device(std::string_view name) {
                             "Use --device cpu, or build against a LibTorch with CUDA on a machine with a GPU.");
   try {
     const at::Device device{std::string(name)};
-    return at::Device(at::kCUDA, device.has_index() ? device.index() : 0);
+    const auto index = device.has_index() ? device.index() : c10::DeviceIndex{0};
+    if (const size_t count = at::getNumGPUs(); static_cast<size_t>(index) >= count)
+      throw environment_error(fmt::format("--device {}: there is no such GPU", name),
+                              fmt::format("There are {} here, numbered from 0.", count));
+    return at::Device(at::kCUDA, index);
   } catch (const c10::Error&) {
     throw usage_error(fmt::format("--device: \"{}\" is not of the form cuda or cuda:N", name));
   }
