@@ -3,7 +3,7 @@
 # make bench  time unnoise and its peers on the same work, write docs/bench.md (ARGS="--only train-mnist")
 # make setup | build | check | clean
 .DELETE_ON_ERROR:
-.PHONY: help setup build demo test bench asan check clean
+.PHONY: help setup build demo test bench asan tsan check clean
 
 JOBS ?= 2
 
@@ -25,18 +25,24 @@ test:
 	@tools/setup --tests
 	@$(MAKE) --no-print-directory build TARGET=all
 	@ctest --test-dir build --output-on-failure -j $(JOBS)
-	@$(MAKE) --no-print-directory asan
+	@$(MAKE) --no-print-directory asan tsan
 
 bench:
 	@tools/setup --tests
 	@$(MAKE) --no-print-directory build TARGET="unnoise kernel_bench"
 	@.venv/bin/python3 tools/bench $(ARGS)
 
-# The parsers under AddressSanitizer and UndefinedBehaviorSanitizer.
+# What reads foreign bytes and what manages memory, under AddressSanitizer and UndefinedBehaviorSanitizer; what shares
+# memory between threads under ThreadSanitizer.
 asan:
 	@cmake --preset asan > build/configure-asan.log || { cat build/configure-asan.log; exit 1; }
-	@cmake --build build-asan -j $(JOBS) --target core_test io_test data_test
-	@for layer in core io data; do ASAN_OPTIONS=detect_leaks=0 build-asan/$${layer}_test --gtest_brief=1 || exit 1; done
+	@cmake --build build-asan -j $(JOBS) --target core_test kernels_test io_test data_test
+	@for layer in core kernels io data; do ASAN_OPTIONS=detect_leaks=0 build-asan/$${layer}_test --gtest_brief=1 || exit 1; done
+
+tsan:
+	@cmake --preset tsan > build/configure-tsan.log || { cat build/configure-tsan.log; exit 1; }
+	@cmake --build build-tsan -j $(JOBS) --target kernels_test
+	@build-tsan/kernels_test --gtest_brief=1
 
 check:
 	@tools/check

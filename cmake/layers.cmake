@@ -9,9 +9,15 @@ target_include_directories(unnoise_options INTERFACE $<BUILD_INTERFACE:${PROJECT
                                                      $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 target_compile_features(unnoise_options INTERFACE cxx_std_20)
 if(UNNOISE_SANITIZE)
-  target_compile_options(unnoise_options INTERFACE -fsanitize=address,undefined -fno-omit-frame-pointer)
-  target_link_options(unnoise_options INTERFACE -fsanitize=address,undefined)
+  target_compile_options(unnoise_options INTERFACE -fsanitize=${UNNOISE_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(unnoise_options INTERFACE -fsanitize=${UNNOISE_SANITIZE})
 endif()
+
+# Several files in one compilation: LibTorch's headers are most of each. Names in anonymous namespaces then have to differ
+# within a folder.
+function(unnoise_unity target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${UNNOISE_UNITY} UNITY_BUILD_BATCH_SIZE 8)
+endfunction()
 
 # unnoise_layer(<folder> <other layers and outside libraries it may use> ...)
 function(unnoise_layer folder)
@@ -25,5 +31,6 @@ function(unnoise_layer folder)
   target_compile_options(unnoise_${folder} PRIVATE ${UNNOISE_WARNINGS})
   target_link_libraries(unnoise_${folder} PUBLIC unnoise_options ${ARGN})
   set_target_properties(unnoise_${folder} PROPERTIES EXPORT_NAME ${folder})
+  unnoise_unity(unnoise_${folder})
   set_property(GLOBAL APPEND PROPERTY UNNOISE_LAYERS unnoise_${folder})
 endfunction()

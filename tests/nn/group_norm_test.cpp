@@ -15,11 +15,11 @@
 namespace unnoise {
 namespace {
 
-struct Layer {
+struct NormLayer {
   GroupNorm norm{{.groups = 4, .channels = 24}};
   Tensor x = Rng(3).normal({3, 24, 5, 7}).mul_(2).add_(1);
 
-  Layer() {
+  NormLayer() {
     Rng rng(4);
     for (Tensor parameter : norm.parameters()) {
       parameter.set_requires_grad(false);
@@ -43,7 +43,7 @@ struct Layer {
 
 TEST(GroupNormLayer, AgreesWithThePlainPath) {
   for (const bool silu : {false, true}) {
-    Layer layer;
+    NormLayer layer;
     for (const auto format : {at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast}) {
       layer.x = layer.x.detach().contiguous(format).set_requires_grad(true);
       const auto fast = layer.results(Kernels::fast, silu), plain = layer.results(Kernels::plain, silu);
@@ -57,7 +57,7 @@ TEST(GroupNormLayer, AgreesWithThePlainPath) {
 }
 
 TEST(GroupNormLayer, GivesTheSameWithoutAGraph) {
-  const Layer layer;
+  const NormLayer layer;
   const Tensor y = layer(true);
   EXPECT_TRUE(y.requires_grad());
   const at::NoGradGuard no_grad;
@@ -67,7 +67,7 @@ TEST(GroupNormLayer, GivesTheSameWithoutAGraph) {
 }
 
 TEST(GroupNormLayer, DifferentiatesOneInputAlone) {
-  Layer layer;
+  NormLayer layer;
   const auto all = layer.results(Kernels::fast, true);
   const auto gradient = [&](const Tensor& wanted) {
     const Tensor y = layer(true);
@@ -81,7 +81,7 @@ TEST(GroupNormLayer, DifferentiatesOneInputAlone) {
 }
 
 TEST(GroupNormLayer, TakesPartInCheckpoints) {
-  const Layer layer;
+  const NormLayer layer;
   const auto gradients = [&](const Tensor& y) {
     return torch::autograd::grad({y.square().sum()}, {layer.x, layer.norm.weight(), layer.norm.bias()});
   };
@@ -92,7 +92,7 @@ TEST(GroupNormLayer, TakesPartInCheckpoints) {
 }
 
 TEST(GroupNormLayer, GivesBfloat16UnderAutocast) {
-  const Layer layer;
+  const NormLayer layer;
   const auto expected = layer.results(Kernels::plain, true);
   const Autocast autocast;
   const auto fast = layer.results(Kernels::fast, true);
@@ -106,7 +106,7 @@ TEST(GroupNormLayer, GivesBfloat16UnderAutocast) {
 }
 
 TEST(GroupNormLayer, LeavesOtherTensorsToThePlainPath) {
-  const Layer layer;
+  const NormLayer layer;
   const ChosenKernels chosen(Kernels::fast);
   EXPECT_EQ(layer.norm(layer.x.to(at::kDouble).flatten(2).to(at::kFloat)).dim(), 3);
   EXPECT_THROW(layer.norm(at::zeros({1, 23, 2, 2})), std::exception);
@@ -114,7 +114,7 @@ TEST(GroupNormLayer, LeavesOtherTensorsToThePlainPath) {
 }
 
 TEST(GroupNormLayer, SaysThatItHasNoSecondDerivative) {
-  const Layer layer;
+  const NormLayer layer;
   const ChosenKernels chosen(Kernels::fast);
   const Tensor y = layer(true);
   EXPECT_THROW(torch::autograd::grad({y.sum()}, {layer.x}, {}, true, /*create_graph=*/true), Error);

@@ -18,7 +18,7 @@ Json merged(Json base, const Json& more) {
   return base;
 }
 
-void expect_rows(const char* sampler, const std::vector<Row>& rows) {
+void expect_dpm_rows(const char* sampler, const std::vector<Row>& rows) {
   for (const Row& row : rows) {
     const Tensor x = loop(*make_scheduler(sampler, row.config), row.options);
     EXPECT_NEAR(dummies::sum_abs(x), row.sum, 2e-5 * row.sum) << row.name;  // six digits are quoted
@@ -39,7 +39,7 @@ Json method(const char* algorithm, int64_t order, const char* type = "midpoint")
 }
 
 TEST(DpmMultistep, FullLoopsAreThoseOfDiffusers) {
-  expect_rows(
+  expect_dpm_rows(
       "dpm_multistep",
       {
           {"++ 1", method("dpmsolver++", 1), kTwenty, 184.876, 0.23413},
@@ -101,33 +101,33 @@ TEST(DpmMultistep, BeginsInTheMiddleForImageToImage) {
 }
 
 TEST(DpmSinglestep, FullLoopsAreThoseOfDiffusers) {
-  expect_rows("dpm_singlestep",
-              {
-                  {"++ 1", method("dpmsolver++", 1), kEleven, 174.581, 0.2211},
-                  {"++ 2", method("dpmsolver++", 2), kEleven, 184.307, 0.23341},
-                  {"++ 2 heun", method("dpmsolver++", 2, "heun"), kEleven, 188.914, 0.23925},
-                  {"++ 3", method("dpmsolver++", 3), kEleven, 214.546, 0.27171},
-                  {"++ 3 heun", method("dpmsolver++", 3, "heun"), kEleven, 242.549, 0.30717},
-                  {"1", method("dpmsolver", 1), kEleven, 174.581, 0.2211},
-                  {"2", method("dpmsolver", 2), kEleven, 200.343, 0.25372},
-                  {"2 heun", method("dpmsolver", 2, "heun"), kEleven, 192.652, 0.24398},
-                  {"3", method("dpmsolver", 3), kEleven, 268.408, 0.33992},
-                  {"3 heun", method("dpmsolver", 3, "heun"), kEleven, 211.479, 0.26782},
-                  {"sde ++ 1", method("sde-dpmsolver++", 1), kEleven, 244.722, -1.3326},
-                  {"sde ++ 2", method("sde-dpmsolver++", 2), kEleven, 232.434, -1.1347},
-                  {"sde ++ 2 heun", method("sde-dpmsolver++", 2, "heun"), kEleven, 254.152, -1.1836},
-                  {"sde ++ 3", method("sde-dpmsolver++", 3), kEleven, 373.36, -1.4971},
-                  {"sde ++ 3 heun", method("sde-dpmsolver++", 3, "heun"), kEleven, 815.775, -2.6515},
-                  {"default", {}, kTen, 174.94, 0.22155},
-                  {"karras", {{"use_karras_sigmas", true}}, kTen, 171.942, 0.21775},
-                  {"exponential", {{"use_exponential_sigmas", true}}, kTen, 177.944, 0.22535},
-                  {"beta", {{"use_beta_sigmas", true}}, kTen, 33.9897, 0.043046},
-                  {"flow",
-                   {{"use_flow_sigmas", true}, {"flow_shift", 3}, {"prediction_type", "flow_prediction"}},
-                   kTen,
-                   132.771,
-                   0.16815},
-              });
+  expect_dpm_rows("dpm_singlestep",
+                  {
+                      {"++ 1", method("dpmsolver++", 1), kEleven, 174.581, 0.2211},
+                      {"++ 2", method("dpmsolver++", 2), kEleven, 184.307, 0.23341},
+                      {"++ 2 heun", method("dpmsolver++", 2, "heun"), kEleven, 188.914, 0.23925},
+                      {"++ 3", method("dpmsolver++", 3), kEleven, 214.546, 0.27171},
+                      {"++ 3 heun", method("dpmsolver++", 3, "heun"), kEleven, 242.549, 0.30717},
+                      {"1", method("dpmsolver", 1), kEleven, 174.581, 0.2211},
+                      {"2", method("dpmsolver", 2), kEleven, 200.343, 0.25372},
+                      {"2 heun", method("dpmsolver", 2, "heun"), kEleven, 192.652, 0.24398},
+                      {"3", method("dpmsolver", 3), kEleven, 268.408, 0.33992},
+                      {"3 heun", method("dpmsolver", 3, "heun"), kEleven, 211.479, 0.26782},
+                      {"sde ++ 1", method("sde-dpmsolver++", 1), kEleven, 244.722, -1.3326},
+                      {"sde ++ 2", method("sde-dpmsolver++", 2), kEleven, 232.434, -1.1347},
+                      {"sde ++ 2 heun", method("sde-dpmsolver++", 2, "heun"), kEleven, 254.152, -1.1836},
+                      {"sde ++ 3", method("sde-dpmsolver++", 3), kEleven, 373.36, -1.4971},
+                      {"sde ++ 3 heun", method("sde-dpmsolver++", 3, "heun"), kEleven, 815.775, -2.6515},
+                      {"default", {}, kTen, 174.94, 0.22155},
+                      {"karras", {{"use_karras_sigmas", true}}, kTen, 171.942, 0.21775},
+                      {"exponential", {{"use_exponential_sigmas", true}}, kTen, 177.944, 0.22535},
+                      {"beta", {{"use_beta_sigmas", true}}, kTen, 33.9897, 0.043046},
+                      {"flow",
+                       {{"use_flow_sigmas", true}, {"flow_shift", 3}, {"prediction_type", "flow_prediction"}},
+                       kTen,
+                       132.771,
+                       0.16815},
+                  });
 }
 
 TEST(DpmSinglestep, BeginsInTheMiddleForImageToImage) {
@@ -139,7 +139,7 @@ TEST(DpmSinglestep, BeginsInTheMiddleForImageToImage) {
 
 TEST(UniPc, FullLoopsAreThoseOfDiffusers) {
   const Json third{{"solver_order", 3}};
-  expect_rows(
+  expect_dpm_rows(
       "unipc",
       {
           {"1", {{"solver_order", 1}}, kTen, 175.876, 0.22274},
@@ -186,16 +186,16 @@ TEST(UniPc, BeginsInTheMiddleForImageToImage) {
 }
 
 TEST(Deis, FullLoopsAreThoseOfDiffusers) {
-  expect_rows("deis", {
-                          {"1", {{"solver_order", 1}}, kTen, 172.264, 0.21816},
-                          {"2", {}, kTen, 183.676, 0.23261},
-                          {"3", {{"solver_order", 3}}, kTen, 185.58, 0.23502},
-                          {"karras", {{"use_karras_sigmas", true}}, kTen, 188.764, 0.23906},
-                          {"exponential", {{"use_exponential_sigmas", true}}, kTen, 188.917, 0.23925},
-                          {"beta", {{"use_beta_sigmas", true}}, kTen, 44.296, 0.056097},
-                          {"trailing", {{"timestep_spacing", "trailing"}}, kTen, 183.871, 0.23286},
-                          {"v", kV, kTen, 69.9436, 0.088579},
-                      });
+  expect_dpm_rows("deis", {
+                              {"1", {{"solver_order", 1}}, kTen, 172.264, 0.21816},
+                              {"2", {}, kTen, 183.676, 0.23261},
+                              {"3", {{"solver_order", 3}}, kTen, 185.58, 0.23502},
+                              {"karras", {{"use_karras_sigmas", true}}, kTen, 188.764, 0.23906},
+                              {"exponential", {{"use_exponential_sigmas", true}}, kTen, 188.917, 0.23925},
+                              {"beta", {{"use_beta_sigmas", true}}, kTen, 44.296, 0.056097},
+                              {"trailing", {{"timestep_spacing", "trailing"}}, kTen, 183.871, 0.23286},
+                              {"v", kV, kTen, 69.9436, 0.088579},
+                          });
 }
 
 TEST(Deis, BeginsInTheMiddleForImageToImage) {
@@ -206,12 +206,12 @@ TEST(Deis, BeginsInTheMiddleForImageToImage) {
 }
 
 TEST(DpmMultistepInverse, FullLoopsAreThoseOfDiffusers) {
-  expect_rows("dpm_multistep_inverse",
-              {
-                  {"default", {}, kTen, 541.273, 0.68549},
-                  {"karras", {{"use_karras_sigmas", true}}, kTen, 681.406, 0.86296},
-                  {"3, trailing", {{"solver_order", 3}, {"timestep_spacing", "trailing"}}, kTen, 557.426, 0.70594},
-              });
+  expect_dpm_rows("dpm_multistep_inverse",
+                  {
+                      {"default", {}, kTen, 541.273, 0.68549},
+                      {"karras", {{"use_karras_sigmas", true}}, kTen, 681.406, 0.86296},
+                      {"3, trailing", {{"solver_order", 3}, {"timestep_spacing", "trailing"}}, kTen, 557.426, 0.70594},
+                  });
   const auto of = [](const Json& config) { return timesteps("dpm_multistep_inverse", config); };
   EXPECT_THAT(of({}), ElementsAre(0, 100, 200, 300, 400, 500, 599, 699, 799, 899));
   EXPECT_THAT(of({{"use_karras_sigmas", true}}), ElementsAre(0, 18, 102, 301, 511, 663, 775, 864, 937, 999));
@@ -222,16 +222,16 @@ TEST(SaSolver, FullLoopsAreThoseOfDiffusers) {
   const auto orders = [](int64_t predictor, int64_t corrector) {
     return Json{{"predictor_order", predictor}, {"corrector_order", corrector}};
   };
-  expect_rows("sa_solver", {
-                               {"1, 1", orders(1, 1), kTen, 251.228, -1.2423},
-                               {"2, 2", orders(2, 2), kTen, 341.58, -1.5332},
-                               {"3, 3", orders(3, 3), kTen, 337.786, -1.5018},
-                               {"3, 4", orders(3, 4), kTen, 337.426, -1.5024},
-                               {"2, 1", orders(2, 1), kTen, 346.162, -1.5564},
-                               {"over eps", {{"algorithm_type", "noise_prediction"}}, kTen, 29721.3, 18.975},
-                               {"karras", {{"use_karras_sigmas", true}}, kTen, 786.34, -3.1436},
-                               {"v", kV, kTen, 201.591, -0.94215},
-                           });
+  expect_dpm_rows("sa_solver", {
+                                   {"1, 1", orders(1, 1), kTen, 251.228, -1.2423},
+                                   {"2, 2", orders(2, 2), kTen, 341.58, -1.5332},
+                                   {"3, 3", orders(3, 3), kTen, 337.786, -1.5018},
+                                   {"3, 4", orders(3, 4), kTen, 337.426, -1.5024},
+                                   {"2, 1", orders(2, 1), kTen, 346.162, -1.5564},
+                                   {"over eps", {{"algorithm_type", "noise_prediction"}}, kTen, 29721.3, 18.975},
+                                   {"karras", {{"use_karras_sigmas", true}}, kTen, 786.34, -3.1436},
+                                   {"v", kV, kTen, 201.591, -0.94215},
+                               });
 }
 
 /// `sample()` at the level of the first step, as diffusers' tests have it.

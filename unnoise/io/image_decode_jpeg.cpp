@@ -1,9 +1,9 @@
 // JPEG by libjpeg-turbo with its default settings (accurate integer DCT, smooth chroma upsampling), which are Pillow's.
+#include <fmt/format.h>
+#include <jpeglib.h>
 #include <csetjmp>
 #include <cstddef>
 #include <cstdio>
-#include <fmt/format.h>
-#include <jpeglib.h>
 
 #include <algorithm>
 #include <array>
@@ -17,9 +17,9 @@ namespace {
 
 /// libjpeg's struct and its way out. An error jumps back into attempt(), over C frames and over steps that hold nothing
 /// with a destructor; exceptions are thrown from outside only.
-class Reader {
+class JpegReader {
  public:
-  explicit Reader(std::string_view bytes) {
+  explicit JpegReader(std::string_view bytes) {
     jpeg_.err = jpeg_std_error(&errors_);
     errors_.error_exit = on_error;
     errors_.emit_message = [](j_common_ptr, int) {};  // what libjpeg can repair, Pillow accepts too
@@ -36,11 +36,11 @@ class Reader {
     jpeg_.src = &source_;
     jpeg_.progress = &progress_;
   }
-  ~Reader() {
+  ~JpegReader() {
     if (created_) jpeg_destroy_decompress(&jpeg_);
   }
-  Reader(const Reader&) = delete;
-  Reader& operator=(const Reader&) = delete;
+  JpegReader(const JpegReader&) = delete;
+  JpegReader& operator=(const JpegReader&) = delete;
 
   /// Runs `step(jpeg)`; false when libjpeg gave up, and message() says why.
   template <class Step>
@@ -53,10 +53,10 @@ class Reader {
   const jpeg_decompress_struct& jpeg() const { return jpeg_; }
 
  private:
-  static Reader& self(j_common_ptr jpeg) { return *static_cast<Reader*>(jpeg->client_data); }
+  static JpegReader& self(j_common_ptr jpeg) { return *static_cast<JpegReader*>(jpeg->client_data); }
 
   [[noreturn]] static void fail(j_common_ptr jpeg, const char* message) {
-    Reader& reader = self(jpeg);
+    JpegReader& reader = self(jpeg);
     std::snprintf(reader.message_, sizeof(reader.message_), "%s", message);
     std::longjmp(reader.jump_, 1);
   }
@@ -115,7 +115,7 @@ int orientation_of(const jpeg_decompress_struct& jpeg) {
 }  // namespace
 
 Decoded decode_jpeg(std::string_view bytes, std::string_view where) {
-  Reader reader(bytes);
+  JpegReader reader(bytes);
   const bool has_header = reader.attempt([](j_decompress_ptr jpeg) {
     jpeg_save_markers(jpeg, JPEG_APP0 + 1, 0xFFFF);
     jpeg_read_header(jpeg, TRUE);

@@ -14,15 +14,15 @@ namespace {
 
 /// libpng's two structs and its way out. An error jumps back into attempt(), over C frames and over steps that hold
 /// nothing with a destructor; exceptions are thrown from outside only.
-class Reader {
+class PngReader {
  public:
-  explicit Reader(std::string_view bytes) : rest_(bytes) {
+  explicit PngReader(std::string_view bytes) : rest_(bytes) {
     png_ = png_create_read_struct(PNG_LIBPNG_VER_STRING, this, on_error, [](png_structp, png_const_charp) {});
     if (png_) info_ = png_create_info_struct(png_);
   }
-  ~Reader() { png_destroy_read_struct(&png_, &info_, nullptr); }
-  Reader(const Reader&) = delete;
-  Reader& operator=(const Reader&) = delete;
+  ~PngReader() { png_destroy_read_struct(&png_, &info_, nullptr); }
+  PngReader(const PngReader&) = delete;
+  PngReader& operator=(const PngReader&) = delete;
 
   /// Runs `step(png, info)`; false when libpng gave up, and message() says why.
   template <class Step>
@@ -34,7 +34,7 @@ class Reader {
   }
   const char* message() const { return message_; }
   static void read(png_structp png, png_bytep to, size_t size) {
-    auto& self = *static_cast<Reader*>(png_get_io_ptr(png));
+    auto& self = *static_cast<PngReader*>(png_get_io_ptr(png));
     if (self.rest_.size() < size) png_error(png, "the file ends too early");
     std::memcpy(to, self.rest_.data(), size);
     self.rest_.remove_prefix(size);
@@ -42,7 +42,7 @@ class Reader {
 
  private:
   [[noreturn]] static void on_error(png_structp png, png_const_charp message) {
-    auto& self = *static_cast<Reader*>(png_get_error_ptr(png));
+    auto& self = *static_cast<PngReader*>(png_get_error_ptr(png));
     std::strncpy(self.message_, message, sizeof(self.message_) - 1);
     std::longjmp(self.jump_, 1);
   }
@@ -98,7 +98,7 @@ void copy_palette(png_structp png, png_infop info, DecodedImage& image) {
 }  // namespace
 
 Decoded decode_png(std::string_view bytes, std::string_view where) {
-  Reader reader(bytes);
+  PngReader reader(bytes);
   Header h;
   std::string_view exif;
   png_structp png = nullptr;
@@ -106,7 +106,7 @@ Decoded decode_png(std::string_view bytes, std::string_view where) {
   const bool has_header = reader.attempt([&](png_structp p, png_infop i) {
     png = p;
     info = i;
-    png_set_read_fn(p, &reader, Reader::read);
+    png_set_read_fn(p, &reader, PngReader::read);
     png_set_user_limits(p, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // the product is checked below
     png_read_info(p, i);
     png_get_IHDR(p, i, &h.width, &h.height, &h.bit_depth, &h.colour_type, nullptr, nullptr, nullptr);

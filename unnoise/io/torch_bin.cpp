@@ -32,7 +32,7 @@ struct NamedDtype {
   std::string_view name;
   at::ScalarType type;
 };
-constexpr std::array kDtypes{
+constexpr std::array kTorchDtypes{
     NamedDtype{"torch.float64", at::kDouble},
     NamedDtype{"torch.float32", at::kFloat},
     NamedDtype{"torch.float16", at::kHalf},
@@ -81,7 +81,7 @@ bool is_rebuild_tensor(std::string_view name) {
 
 bool is_allowed_global(std::string_view name) {
   return name == "collections.OrderedDict" || name == "torch.Size" || name == "torch._utils._rebuild_parameter" ||
-         is_rebuild_tensor(name) || find_dtype(kDtypes, name) || find_dtype(kStorages, name);
+         is_rebuild_tensor(name) || find_dtype(kTorchDtypes, name) || find_dtype(kStorages, name);
 }
 
 /// What a persistent id ("storage", class, key, device, elements, view) says.
@@ -152,7 +152,7 @@ class TensorReader {
     StorageId id = storage_id(*arguments[0]);
     if (call->text.ends_with("_v3")) {  // the storage is untyped, the dtype stands apart
       const auto dtype = arguments.size() > 6 && arguments[6]->kind == Kind::global
-                             ? find_dtype(kDtypes, arguments[6]->text)
+                             ? find_dtype(kTorchDtypes, arguments[6]->text)
                              : std::nullopt;
       if (!dtype) throw bad("has no dtype");
       id.elements = id.elements * static_cast<int64_t>(c10::elementSize(id.dtype)) /

@@ -14,7 +14,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "CMStochasticIterativeScheduler";
+constexpr auto kCmStochasticName = "CMStochasticIterativeScheduler";
 
 struct CmConfig {
   int64_t num_train_timesteps = 40;
@@ -81,7 +81,7 @@ class CmScheduler final : public Scheduler {
  public:
   /// The network's output is the picture, but for the skip connection.
   CmScheduler(const CmConfig& config, const Json& json)
-      : Scheduler(config.num_train_timesteps, PredictionType::sample, kClassName, json, to_json(config)),
+      : Scheduler(config.num_train_timesteps, PredictionType::sample, kCmStochasticName, json, to_json(config)),
         config_(config) {}
 
   std::vector<std::string_view> run_options() const override { return {"timesteps"}; }
@@ -117,7 +117,7 @@ class CmScheduler final : public Scheduler {
 
 void check(const CmConfig& c) {
   const auto fail = [](std::string_view key, std::string_view expected, double found) {
-    throw usage_error(fmt::format("{}: {}: expected {}, found {}", kClassName, key, expected, found));
+    throw usage_error(fmt::format("{}: {}: expected {}, found {}", kCmStochasticName, key, expected, found));
   };
   if (c.num_train_timesteps < 1) fail("num_train_timesteps", "at least 1", static_cast<double>(c.num_train_timesteps));
   if (!(c.sigma_min > 0 && std::isfinite(c.sigma_min))) fail("sigma_min", "above 0", c.sigma_min);
@@ -130,7 +130,7 @@ void check(const CmConfig& c) {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_cm_stochastic(const Json& json) {
-  const auto config = read_config<CmConfig>(kClassName, json);
+  const auto config = read_config<CmConfig>(kCmStochasticName, json);
   check(config);
   return std::make_shared<CmScheduler>(config, json);
 }

@@ -13,7 +13,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "CosineDPMSolverMultistepScheduler";
+constexpr auto kCosineDpmMultistepName = "CosineDPMSolverMultistepScheduler";
 
 struct CosineConfig : EdmConfig {
   int64_t solver_order = 2;
@@ -66,7 +66,7 @@ class CosineSolver final : public EdmMultistepSolver {
 class CosineScheduler final : public Scheduler {
  public:
   CosineScheduler(const CosineConfig& config, const Json& json)
-      : Scheduler(config.num_train_timesteps, config.prediction_type, kClassName, json, to_json(config)),
+      : Scheduler(config.num_train_timesteps, config.prediction_type, kCosineDpmMultistepName, json, to_json(config)),
         config_(config) {}
 
   std::vector<std::string_view> run_options() const override { return {}; }
@@ -89,9 +89,9 @@ class CosineScheduler final : public Scheduler {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_cosine_dpm_multistep(const Json& json) {
-  const auto config = read_config<CosineConfig>(kClassName, json);
-  check_config(kClassName, config);
-  check_order(kClassName, "solver_order", config.solver_order, 2);
+  const auto config = read_config<CosineConfig>(kCosineDpmMultistepName, json);
+  check_config(kCosineDpmMultistepName, config);
+  check_order(kCosineDpmMultistepName, "solver_order", config.solver_order, 2);
   return std::make_shared<CosineScheduler>(config, settled_config(json, to_json(config), {"solver_type"}));
 }
 

@@ -13,7 +13,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "DDIMScheduler";
+constexpr auto kDdimName = "DDIMScheduler";
 
 struct DdimConfig : DiscreteConfig {
   bool set_alpha_to_one = true;
@@ -72,7 +72,7 @@ class DdimSolver final : public DiscreteSolver {
 class DdimScheduler final : public Scheduler {
  public:
   DdimScheduler(const DdimConfig& config, const Json& json)
-      : Scheduler(NoiseSchedule(config), config.prediction_type, kClassName, json, to_json(config)), config_(config) {}
+      : Scheduler(NoiseSchedule(config), config.prediction_type, kDdimName, json, to_json(config)), config_(config) {}
 
   std::vector<std::string_view> run_options() const override {
     return {"eta", "use_clipped_model_output", "timesteps"};
@@ -100,8 +100,8 @@ class DdimScheduler final : public Scheduler {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_ddim(const Json& json) {
-  const auto config = read_config<DdimConfig>(kClassName, json);
-  check_config(kClassName, config);
+  const auto config = read_config<DdimConfig>(kDdimName, json);
+  check_config(kDdimName, config);
   return std::make_shared<DdimScheduler>(config, json);
 }
 

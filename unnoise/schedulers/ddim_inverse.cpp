@@ -11,7 +11,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "DDIMInverseScheduler";
+constexpr auto kDdimInverseName = "DDIMInverseScheduler";
 
 struct DdimInverseConfig : DiscreteConfig {
   bool set_alpha_to_one = true;
@@ -61,7 +61,8 @@ class DdimInverseSolver final : public DiscreteSolver {
 class DdimInverseScheduler final : public Scheduler {
  public:
   DdimInverseScheduler(const DdimInverseConfig& config, const Json& json)
-      : Scheduler(NoiseSchedule(config), config.prediction_type, kClassName, json, to_json(config)), config_(config) {}
+      : Scheduler(NoiseSchedule(config), config.prediction_type, kDdimInverseName, json, to_json(config)),
+        config_(config) {}
 
   std::vector<std::string_view> run_options() const override { return {}; }
 
@@ -91,11 +92,12 @@ Json with_old_key_renamed(const Json& json) {
 
 std::shared_ptr<const Scheduler> make_ddim_inverse(const Json& json) {
   const Json renamed = with_old_key_renamed(json);
-  const auto config = read_config<DdimInverseConfig>(kClassName, renamed);
-  check_config(kClassName, config);
+  const auto config = read_config<DdimInverseConfig>(kDdimInverseName, renamed);
+  check_config(kDdimInverseName, config);
   if (config.timestep_spacing == TimestepSpacing::linspace)
-    throw usage_error(fmt::format("{}: timestep_spacing: \"linspace\" is not one of leading, trailing", kClassName),
-                      "Set timestep_spacing to that of the DDIM run which is to lead back.");
+    throw usage_error(
+        fmt::format("{}: timestep_spacing: \"linspace\" is not one of leading, trailing", kDdimInverseName),
+        "Set timestep_spacing to that of the DDIM run which is to lead back.");
   return std::make_shared<DdimInverseScheduler>(config, renamed);
 }
 

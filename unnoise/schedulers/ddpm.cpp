@@ -15,7 +15,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "DDPMScheduler";
+constexpr auto kDdpmName = "DDPMScheduler";
 
 /// The variance of x_{t-1} given x_t.
 enum class VarianceType {
@@ -100,7 +100,7 @@ class DdpmSolver final : public DiscreteSolver {
       throw usage_error(
           fmt::format("{}: variance_type: \"{}\" needs a network with twice as many output channels as input "
                       "channels; this one has as many",
-                      kClassName, enum_name(variance_type_)),
+                      kDdpmName, enum_name(variance_type_)),
           "Set variance_type to \"fixed_small\".");
     return learned;
   }
@@ -111,7 +111,7 @@ class DdpmSolver final : public DiscreteSolver {
 class DdpmScheduler final : public Scheduler {
  public:
   DdpmScheduler(const DdpmConfig& config, const Json& json)
-      : Scheduler(NoiseSchedule(config), config.prediction_type, kClassName, json, to_json(config)), config_(config) {}
+      : Scheduler(NoiseSchedule(config), config.prediction_type, kDdpmName, json, to_json(config)), config_(config) {}
 
   std::vector<std::string_view> run_options() const override { return {"timesteps"}; }
 
@@ -130,8 +130,8 @@ class DdpmScheduler final : public Scheduler {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_ddpm(const Json& json) {
-  const auto config = read_config<DdpmConfig>(kClassName, json);
-  check_config(kClassName, config);
+  const auto config = read_config<DdpmConfig>(kDdpmName, json);
+  check_config(kDdpmName, config);
   return std::make_shared<DdpmScheduler>(config, json);
 }
 

@@ -10,7 +10,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "DEISMultistepScheduler";
+constexpr auto kDeisName = "DEISMultistepScheduler";
 
 /// There is one method; the names of other classes' methods count as it.
 enum class DeisAlgorithm { deis };
@@ -60,7 +60,7 @@ DpmUpdate deis_update(const std::vector<DpmLevel>& levels, const std::vector<siz
 class DeisScheduler final : public Scheduler {
  public:
   DeisScheduler(const DeisConfig& config, const Json& json)
-      : Scheduler(NoiseSchedule(config), config.prediction_type, kClassName, json, to_json(config)), config_(config) {}
+      : Scheduler(NoiseSchedule(config), config.prediction_type, kDeisName, json, to_json(config)), config_(config) {}
 
   std::vector<std::string_view> run_options() const override {
     if (config_.use_dynamic_shifting) return {"mu"};
@@ -69,7 +69,7 @@ class DeisScheduler final : public Scheduler {
 
  private:
   Run make_run(const StartOptions& options) const override {
-    auto grid = dpm_grid(kClassName, config_, noise(), options);
+    auto grid = dpm_grid(kDeisName, config_, noise(), options);
     auto tensors = timestep_tensors(grid.timesteps);
     const auto& levels = grid.levels;
     const DpmOrders orders{config_.solver_order, config_.lower_order_final, false};
@@ -88,8 +88,8 @@ class DeisScheduler final : public Scheduler {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_deis(const Json& json) {
-  const auto config = read_config<DeisConfig>(kClassName, json);
-  check_config(kClassName, config);
+  const auto config = read_config<DeisConfig>(kDeisName, json);
+  check_config(kDeisName, config);
   return std::make_shared<DeisScheduler>(config,
                                          settled_config(json, to_json(config), {"algorithm_type", "solver_type"}));
 }

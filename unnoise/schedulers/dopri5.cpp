@@ -12,7 +12,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "DormandPrinceScheduler";
+constexpr auto kDopri5Name = "DormandPrinceScheduler";
 constexpr OdeSteps kSteps{.first = 0.1, .longest = 2};  // in log sigma
 
 class Dopri5Solver final : public AdaptiveSolver {
@@ -39,10 +39,10 @@ class Dopri5Solver final : public AdaptiveSolver {
 class Dopri5Scheduler final : public Scheduler {
  public:
   Dopri5Scheduler(const AdaptiveConfig& config, const Json& json)
-      : Scheduler(NoiseSchedule(config), config.prediction_type, kClassName, json, to_json(config)),
+      : Scheduler(NoiseSchedule(config), config.prediction_type, kDopri5Name, json, to_json(config)),
         config_(config),
         table_(noise()) {
-    check_config(kClassName, config_, table_);
+    check_config(kDopri5Name, config_, table_);
   }
 
   std::vector<std::string_view> run_options() const override { return {"rtol", "atol"}; }
@@ -66,7 +66,7 @@ class Dopri5Scheduler final : public Scheduler {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_dopri5(const Json& json) {
-  return std::make_shared<Dopri5Scheduler>(read_config<AdaptiveConfig>(kClassName, json), json);
+  return std::make_shared<Dopri5Scheduler>(read_config<AdaptiveConfig>(kDopri5Name, json), json);
 }
 
 }  // namespace unnoise

@@ -14,7 +14,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "DPMSolver2SAncestralScheduler";
+constexpr auto kDpm2sAncestralName = "DPMSolver2SAncestralScheduler";
 
 struct Dpm2sStretch {
   float sigma;
@@ -61,7 +61,8 @@ class Dpm2sAncestralSolver final : public SigmaSolver {
 
 class Dpm2sAncestralScheduler final : public SigmaScheduler<KConfig> {
  public:
-  Dpm2sAncestralScheduler(const KConfig& config, const Json& json) : SigmaScheduler(kClassName, config, json) {}
+  Dpm2sAncestralScheduler(const KConfig& config, const Json& json)
+      : SigmaScheduler(kDpm2sAncestralName, config, json) {}
 
   std::vector<std::string_view> run_options() const override { return {"timesteps", "sigmas", "eta", "s_noise"}; }
 
@@ -94,7 +95,7 @@ class Dpm2sAncestralScheduler final : public SigmaScheduler<KConfig> {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_dpm_2s_ancestral(const Json& json) {
-  return std::make_shared<Dpm2sAncestralScheduler>(read_config<KConfig>(kClassName, json), json);
+  return std::make_shared<Dpm2sAncestralScheduler>(read_config<KConfig>(kDpm2sAncestralName, json), json);
 }
 
 }  // namespace unnoise

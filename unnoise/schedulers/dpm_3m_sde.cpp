@@ -21,7 +21,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "DPMSolver3MSDEScheduler";
+constexpr auto kDpm3mSdeName = "DPMSolver3MSDEScheduler";
 
 struct Dpm3mSdeConfig : KConfig {
   std::optional<int64_t> noise_sampler_seed;
@@ -85,8 +85,8 @@ class Dpm3mSdeSolver final : public SigmaSolver {
 
 class Dpm3mSdeScheduler final : public SigmaScheduler<Dpm3mSdeConfig> {
  public:
-  Dpm3mSdeScheduler(const Dpm3mSdeConfig& config, const Json& json) : SigmaScheduler(kClassName, config, json) {
-    check_noise_seed(kClassName, config.noise_sampler_seed);
+  Dpm3mSdeScheduler(const Dpm3mSdeConfig& config, const Json& json) : SigmaScheduler(kDpm3mSdeName, config, json) {
+    check_noise_seed(kDpm3mSdeName, config.noise_sampler_seed);
   }
 
   std::vector<std::string_view> run_options() const override { return {"timesteps", "sigmas", "eta", "s_noise"}; }
@@ -107,7 +107,7 @@ class Dpm3mSdeScheduler final : public SigmaScheduler<Dpm3mSdeConfig> {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_dpm_3m_sde(const Json& json) {
-  return std::make_shared<Dpm3mSdeScheduler>(read_config<Dpm3mSdeConfig>(kClassName, json), json);
+  return std::make_shared<Dpm3mSdeScheduler>(read_config<Dpm3mSdeConfig>(kDpm3mSdeName, json), json);
 }
 
 }  // namespace unnoise

@@ -14,7 +14,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "DPMSolverAdaptiveScheduler";
+constexpr auto kDpmAdaptiveName = "DPMSolverAdaptiveScheduler";
 
 // Appendix C: theta, and the first step in lambda; its tolerances for pictures in [-1,1].
 constexpr double kSafety = 0.9, kFirstStep = 0.05;
@@ -97,7 +97,7 @@ class DpmAdaptiveSolver final : public AdaptiveSolver {
   void choose_step(double h) {
     const double left = -last_tau() - lambda_;
     if (h < kShortestStep && left > kShortestStep)
-      throw data_error(fmt::format("{}: the error stays too large at sigma {}", kClassName, std::exp(-lambda_)),
+      throw data_error(fmt::format("{}: the error stays too large at sigma {}", kDpmAdaptiveName, std::exp(-lambda_)),
                        "Give a larger rtol and atol; if the samples are not finite, the weights have diverged.");
     is_last_ = h >= 0.999 * left;
     h_ = is_last_ ? left : h;
@@ -115,10 +115,10 @@ class DpmAdaptiveSolver final : public AdaptiveSolver {
 class DpmAdaptiveScheduler final : public Scheduler {
  public:
   DpmAdaptiveScheduler(const AdaptiveConfig& config, const Json& json)
-      : Scheduler(NoiseSchedule(config), config.prediction_type, kClassName, json, to_json(config)),
+      : Scheduler(NoiseSchedule(config), config.prediction_type, kDpmAdaptiveName, json, to_json(config)),
         config_(config),
         table_(noise()) {
-    check_config(kClassName, config_, table_);
+    check_config(kDpmAdaptiveName, config_, table_);
   }
 
   std::vector<std::string_view> run_options() const override { return {"rtol", "atol"}; }
@@ -140,7 +140,7 @@ class DpmAdaptiveScheduler final : public Scheduler {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_dpm_adaptive(const Json& json) {
-  return std::make_shared<DpmAdaptiveScheduler>(read_config<AdaptiveConfig>(kClassName, json), json);
+  return std::make_shared<DpmAdaptiveScheduler>(read_config<AdaptiveConfig>(kDpmAdaptiveName, json), json);
 }
 
 }  // namespace unnoise

@@ -8,8 +8,8 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "DPMSolverMultistepScheduler";
-constexpr DpmGridRules kRules{.rounds_cosine = false, .ends_at_table = true};
+constexpr auto kDpmMultistepName = "DPMSolverMultistepScheduler";
+constexpr DpmGridRules kDpmMultistepRules{.rounds_cosine = false, .ends_at_table = true};
 
 struct DpmMultistepConfig : DpmConfig {
   DpmAlgorithm algorithm_type = DpmAlgorithm::dpmsolver_pp;
@@ -29,7 +29,8 @@ struct DpmMultistepConfig : DpmConfig {
 class DpmMultistepScheduler final : public Scheduler {
  public:
   DpmMultistepScheduler(const DpmMultistepConfig& config, const Json& json)
-      : Scheduler(NoiseSchedule(config), config.prediction_type, kClassName, json, to_json(config)), config_(config) {}
+      : Scheduler(NoiseSchedule(config), config.prediction_type, kDpmMultistepName, json, to_json(config)),
+        config_(config) {}
 
   std::vector<std::string_view> run_options() const override {
     if (config_.use_dynamic_shifting) return {"timesteps", "mu"};
@@ -39,7 +40,7 @@ class DpmMultistepScheduler final : public Scheduler {
  private:
   Run make_run(const StartOptions& options) const override {
     const auto algorithm = config_.algorithm_type;
-    auto grid = dpm_grid(kClassName, config_, noise(), options, kRules);
+    auto grid = dpm_grid(kDpmMultistepName, config_, noise(), options, kDpmMultistepRules);
     auto tensors = timestep_tensors(grid.timesteps);
     const DpmOrders orders{config_.solver_order, config_.lower_order_final, config_.euler_at_final};
     auto plan = plan_multistep(algorithm, config_.solver_type, orders, grid.levels, options.begin);
@@ -53,22 +54,22 @@ class DpmMultistepScheduler final : public Scheduler {
 };
 
 void check(const DpmMultistepConfig& config) {
-  check_config(kClassName, config, kRules);
+  check_config(kDpmMultistepName, config, kDpmMultistepRules);
   if (predicts_x0(config.algorithm_type)) return;
-  check_prediction_type(kClassName, config.prediction_type,
+  check_prediction_type(kDpmMultistepName, config.prediction_type,
                         {PredictionType::epsilon, PredictionType::sample, PredictionType::v_prediction});
   if (config.final_sigmas_type == FinalSigmas::zero)
-    throw usage_error(fmt::format("{}: algorithm_type \"{}\" cannot step to final_sigmas_type \"zero\"", kClassName,
-                                  enum_name(config.algorithm_type)),
+    throw usage_error(fmt::format("{}: algorithm_type \"{}\" cannot step to final_sigmas_type \"zero\"",
+                                  kDpmMultistepName, enum_name(config.algorithm_type)),
                       "Set final_sigmas_type to \"sigma_min\", or take \"dpmsolver++\".");
   if (config.algorithm_type == DpmAlgorithm::sde_dpmsolver && config.solver_order > 2)
-    throw usage_error(fmt::format("{}: solver_order: \"sde-dpmsolver\" has order 1 and 2", kClassName));
+    throw usage_error(fmt::format("{}: solver_order: \"sde-dpmsolver\" has order 1 and 2", kDpmMultistepName));
 }
 
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_dpm_multistep(const Json& json) {
-  const auto config = read_config<DpmMultistepConfig>(kClassName, json);
+  const auto config = read_config<DpmMultistepConfig>(kDpmMultistepName, json);
   check(config);
   return std::make_shared<DpmMultistepScheduler>(
       config, settled_config(json, to_json(config), {"algorithm_type", "solver_type"}));

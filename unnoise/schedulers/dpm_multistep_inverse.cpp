@@ -8,8 +8,8 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "DPMSolverMultistepInverseScheduler";
-constexpr DpmGridRules kRules{.inverse = true};
+constexpr auto kDpmMultistepInverseName = "DPMSolverMultistepInverseScheduler";
+constexpr DpmGridRules kDpmMultistepInverseRules{.inverse = true};
 
 struct DpmInverseConfig : DpmConfig {
   DpmAlgorithm algorithm_type = DpmAlgorithm::dpmsolver_pp;
@@ -28,14 +28,15 @@ struct DpmInverseConfig : DpmConfig {
 class DpmInverseScheduler final : public Scheduler {
  public:
   DpmInverseScheduler(const DpmInverseConfig& config, const Json& json)
-      : Scheduler(NoiseSchedule(config), config.prediction_type, kClassName, json, to_json(config)), config_(config) {}
+      : Scheduler(NoiseSchedule(config), config.prediction_type, kDpmMultistepInverseName, json, to_json(config)),
+        config_(config) {}
 
   std::vector<std::string_view> run_options() const override { return {}; }
 
  private:
   Run make_run(const StartOptions& options) const override {
     const auto algorithm = config_.algorithm_type;
-    auto grid = dpm_grid(kClassName, config_, noise(), options, kRules);
+    auto grid = dpm_grid(kDpmMultistepInverseName, config_, noise(), options, kDpmMultistepInverseRules);
     auto tensors = timestep_tensors(grid.timesteps);
     const DpmOrders orders{config_.solver_order, config_.lower_order_final, config_.euler_at_final};
     auto plan = plan_multistep(algorithm, config_.solver_type, orders, grid.levels, options.begin);
@@ -49,18 +50,18 @@ class DpmInverseScheduler final : public Scheduler {
 };
 
 void check(const DpmInverseConfig& config) {
-  check_config(kClassName, config, kRules);
+  check_config(kDpmMultistepInverseName, config, kDpmMultistepInverseRules);
   if (predicts_x0(config.algorithm_type)) return;
-  check_prediction_type(kClassName, config.prediction_type,
+  check_prediction_type(kDpmMultistepInverseName, config.prediction_type,
                         {PredictionType::epsilon, PredictionType::sample, PredictionType::v_prediction});
   if (config.algorithm_type == DpmAlgorithm::sde_dpmsolver && config.solver_order > 2)
-    throw usage_error(fmt::format("{}: solver_order: \"sde-dpmsolver\" has order 1 and 2", kClassName));
+    throw usage_error(fmt::format("{}: solver_order: \"sde-dpmsolver\" has order 1 and 2", kDpmMultistepInverseName));
 }
 
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_dpm_multistep_inverse(const Json& json) {
-  const auto config = read_config<DpmInverseConfig>(kClassName, json);
+  const auto config = read_config<DpmInverseConfig>(kDpmMultistepInverseName, json);
   check(config);
   return std::make_shared<DpmInverseScheduler>(
       config, settled_config(json, to_json(config), {"algorithm_type", "solver_type"}));

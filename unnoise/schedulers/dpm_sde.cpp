@@ -14,7 +14,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "DPMSolverSDEScheduler";
+constexpr auto kDpmSdeName = "DPMSolverSDEScheduler";
 
 struct DpmSdeConfig : LatentSigmaConfig {
   std::optional<int64_t> noise_sampler_seed;
@@ -65,8 +65,8 @@ class DpmSdeSolver final : public SigmaSolver {
 
 class DpmSdeScheduler final : public SigmaScheduler<DpmSdeConfig> {
  public:
-  DpmSdeScheduler(const DpmSdeConfig& config, const Json& json) : SigmaScheduler(kClassName, config, json) {
-    check_noise_seed(kClassName, config.noise_sampler_seed);
+  DpmSdeScheduler(const DpmSdeConfig& config, const Json& json) : SigmaScheduler(kDpmSdeName, config, json) {
+    check_noise_seed(kDpmSdeName, config.noise_sampler_seed);
   }
 
   std::vector<std::string_view> run_options() const override { return {"timesteps", "s_noise"}; }
@@ -101,7 +101,7 @@ class DpmSdeScheduler final : public SigmaScheduler<DpmSdeConfig> {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_dpm_sde(const Json& json) {
-  return std::make_shared<DpmSdeScheduler>(read_config<DpmSdeConfig>(kClassName, json), json);
+  return std::make_shared<DpmSdeScheduler>(read_config<DpmSdeConfig>(kDpmSdeName, json), json);
 }
 
 }  // namespace unnoise

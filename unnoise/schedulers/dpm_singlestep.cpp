@@ -11,8 +11,8 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "DPMSolverSinglestepScheduler";
-constexpr DpmGridRules kRules{.ends_at_table = true};
+constexpr auto kDpmSinglestepName = "DPMSolverSinglestepScheduler";
+constexpr DpmGridRules kDpmSinglestepRules{.ends_at_table = true};
 
 struct DpmSinglestepConfig : DpmConfig {
   DpmAlgorithm algorithm_type = DpmAlgorithm::dpmsolver_pp;
@@ -114,7 +114,8 @@ class DpmSinglestepSolver final : public DpmSolver {
 class DpmSinglestepScheduler final : public Scheduler {
  public:
   DpmSinglestepScheduler(const DpmSinglestepConfig& config, const Json& json)
-      : Scheduler(NoiseSchedule(config), config.prediction_type, kClassName, json, to_json(config)), config_(config) {}
+      : Scheduler(NoiseSchedule(config), config.prediction_type, kDpmSinglestepName, json, to_json(config)),
+        config_(config) {}
 
   std::vector<std::string_view> run_options() const override {
     if (config_.use_dynamic_shifting) return {"timesteps", "mu"};
@@ -123,7 +124,7 @@ class DpmSinglestepScheduler final : public Scheduler {
 
  private:
   Run make_run(const StartOptions& options) const override {
-    auto grid = dpm_grid(kClassName, config_, noise(), options, kRules);
+    auto grid = dpm_grid(kDpmSinglestepName, config_, noise(), options, kDpmSinglestepRules);
     auto tensors = timestep_tensors(grid.timesteps);
     auto plan = plan_stretches(config_, grid.levels, options.begin);
     return Run(std::move(tensors), options.begin, 1.0,
@@ -134,23 +135,23 @@ class DpmSinglestepScheduler final : public Scheduler {
 };
 
 void check(const DpmSinglestepConfig& config) {
-  check_config(kClassName, config, kRules);
+  check_config(kDpmSinglestepName, config, kDpmSinglestepRules);
   if (config.algorithm_type == DpmAlgorithm::sde_dpmsolver)
-    throw usage_error(fmt::format("{}: algorithm_type: \"sde-dpmsolver\" has no singlestep form", kClassName),
+    throw usage_error(fmt::format("{}: algorithm_type: \"sde-dpmsolver\" has no singlestep form", kDpmSinglestepName),
                       "Take \"sde-dpmsolver++\".");
   if (predicts_x0(config.algorithm_type)) return;
-  check_prediction_type(kClassName, config.prediction_type,
+  check_prediction_type(kDpmSinglestepName, config.prediction_type,
                         {PredictionType::epsilon, PredictionType::sample, PredictionType::v_prediction});
   if (config.final_sigmas_type == FinalSigmas::zero)
     throw usage_error(
-        fmt::format("{}: algorithm_type \"dpmsolver\" cannot step to final_sigmas_type \"zero\"", kClassName),
+        fmt::format("{}: algorithm_type \"dpmsolver\" cannot step to final_sigmas_type \"zero\"", kDpmSinglestepName),
         "Set final_sigmas_type to \"sigma_min\", or take \"dpmsolver++\".");
 }
 
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_dpm_singlestep(const Json& json) {
-  const auto config = read_config<DpmSinglestepConfig>(kClassName, json);
+  const auto config = read_config<DpmSinglestepConfig>(kDpmSinglestepName, json);
   check(config);
   return std::make_shared<DpmSinglestepScheduler>(
       config, settled_config(json, to_json(config), {"algorithm_type", "solver_type"}));

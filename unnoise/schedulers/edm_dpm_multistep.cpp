@@ -8,7 +8,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "EDMDPMSolverMultistepScheduler";
+constexpr auto kEdmDpmMultistepName = "EDMDPMSolverMultistepScheduler";
 
 struct EdmDpmConfig : EdmConfig, ThresholdOptions {
   int64_t solver_order = 2;
@@ -33,7 +33,7 @@ struct EdmDpmConfig : EdmConfig, ThresholdOptions {
 class EdmDpmScheduler final : public Scheduler {
  public:
   EdmDpmScheduler(const EdmDpmConfig& config, const Json& json)
-      : Scheduler(config.num_train_timesteps, config.prediction_type, kClassName, json, to_json(config)),
+      : Scheduler(config.num_train_timesteps, config.prediction_type, kEdmDpmMultistepName, json, to_json(config)),
         config_(config) {}
 
   std::vector<std::string_view> run_options() const override { return {}; }
@@ -56,13 +56,13 @@ class EdmDpmScheduler final : public Scheduler {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_edm_dpm_multistep(const Json& json) {
-  const auto config = read_config<EdmDpmConfig>(kClassName, json);
-  check_config(kClassName, config);
-  check_order(kClassName, "solver_order", config.solver_order, 3);
+  const auto config = read_config<EdmDpmConfig>(kEdmDpmMultistepName, json);
+  check_config(kEdmDpmMultistepName, config);
+  check_order(kEdmDpmMultistepName, "solver_order", config.solver_order, 3);
   check_limits({}, config);
   if (!predicts_x0(config.algorithm_type))
     throw usage_error(fmt::format("{}: algorithm_type: expected \"dpmsolver++\" or \"sde-dpmsolver++\", found \"{}\"",
-                                  kClassName, enum_name(config.algorithm_type)));
+                                  kEdmDpmMultistepName, enum_name(config.algorithm_type)));
   return std::make_shared<EdmDpmScheduler>(config,
                                            settled_config(json, to_json(config), {"algorithm_type", "solver_type"}));
 }

@@ -11,7 +11,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "EDMEulerScheduler";
+constexpr auto kEdmEulerName = "EDMEulerScheduler";
 
 class EdmEulerSolver final : public Solver {
  public:
@@ -55,7 +55,7 @@ class EdmEulerSolver final : public Solver {
 };
 
 /// A list of a user, the last level included.
-std::vector<float> checked_sigmas(const std::vector<double>& sigmas) {
+std::vector<float> float_sigmas(const std::vector<double>& sigmas) {
   if (sigmas.size() < 2) throw usage_error("own sigmas: expected at least two, the last level included");
   for (size_t i = 0; i < sigmas.size(); ++i)
     if (!(sigmas[i] >= 0 && sigmas[i] < 1e15) || (i > 0 && sigmas[i] >= sigmas[i - 1]))
@@ -67,7 +67,7 @@ std::vector<float> checked_sigmas(const std::vector<double>& sigmas) {
 class EdmEulerScheduler final : public Scheduler {
  public:
   EdmEulerScheduler(const EdmConfig& config, const Json& json)
-      : Scheduler(config.num_train_timesteps, config.prediction_type, kClassName, json, to_json(config)),
+      : Scheduler(config.num_train_timesteps, config.prediction_type, kEdmEulerName, json, to_json(config)),
         config_(config) {}
 
   std::vector<std::string_view> run_options() const override {
@@ -78,7 +78,7 @@ class EdmEulerScheduler final : public Scheduler {
   Run make_run(const StartOptions& options) const override {
     std::vector<float> sigmas;
     if (options.sigmas) {
-      sigmas = checked_sigmas(*options.sigmas);
+      sigmas = float_sigmas(*options.sigmas);
     } else {
       sigmas = edm_sigmas(config_, options.steps, true);
       sigmas.push_back(config_.final_sigmas_type == FinalSigmas::zero ? 0 : sigmas.back());
@@ -94,8 +94,8 @@ class EdmEulerScheduler final : public Scheduler {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_edm_euler(const Json& json) {
-  const auto config = read_config<EdmConfig>(kClassName, json);
-  check_config(kClassName, config);
+  const auto config = read_config<EdmConfig>(kEdmEulerName, json);
+  check_config(kEdmEulerName, config);
   return std::make_shared<EdmEulerScheduler>(config, json);
 }
 

@@ -9,11 +9,11 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "EDMHeunScheduler";
+constexpr auto kEdmHeunName = "EDMHeunScheduler";
 
 class EdmHeunScheduler final : public SigmaScheduler<KConfig> {
  public:
-  EdmHeunScheduler(const KConfig& config, const Json& json) : SigmaScheduler(kClassName, config, json) {}
+  EdmHeunScheduler(const KConfig& config, const Json& json) : SigmaScheduler(kEdmHeunName, config, json) {}
 
   std::vector<std::string_view> run_options() const override {
     return {"timesteps", "sigmas", "s_churn", "s_tmin", "s_tmax", "s_noise"};
@@ -46,7 +46,7 @@ class EdmHeunScheduler final : public SigmaScheduler<KConfig> {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_edm_heun(const Json& json) {
-  return std::make_shared<EdmHeunScheduler>(with_karras_default(read_config<KConfig>(kClassName, json), json), json);
+  return std::make_shared<EdmHeunScheduler>(with_karras_default(read_config<KConfig>(kEdmHeunName, json), json), json);
 }
 
 }  // namespace unnoise

@@ -12,7 +12,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "EulerDiscreteScheduler";
+constexpr auto kEulerName = "EulerDiscreteScheduler";
 
 /// How the levels of the spaced timesteps come about where no grid is chosen.
 enum class Interpolation {
@@ -89,7 +89,7 @@ class EulerSolver final : public SigmaSolver {
 
 class EulerScheduler final : public SigmaScheduler<EulerConfig> {
  public:
-  EulerScheduler(const EulerConfig& config, const Json& json) : SigmaScheduler(kClassName, config, json) {}
+  EulerScheduler(const EulerConfig& config, const Json& json) : SigmaScheduler(kEulerName, config, json) {}
 
   std::vector<std::string_view> run_options() const override {
     return {"timesteps", "sigmas", "s_churn", "s_tmin", "s_tmax", "s_noise"};
@@ -130,7 +130,7 @@ class EulerScheduler final : public SigmaScheduler<EulerConfig> {
         config_.interpolation_type == Interpolation::log_linear ? log_linear(n) : std::vector<double>{};
     if (sigmas.empty())
       for (const double t : timesteps) sigmas.push_back(table_.sigma(t));
-    if (one_grid(kClassName, config_).empty()) return {std::move(timesteps), std::move(sigmas)};
+    if (one_grid(kEulerName, config_).empty()) return {std::move(timesteps), std::move(sigmas)};
     return converted_grid(config_, table_,
                           {config_.sigma_min.value_or(sigmas.back()), config_.sigma_max.value_or(sigmas.front())}, n);
   }
@@ -146,7 +146,7 @@ class EulerScheduler final : public SigmaScheduler<EulerConfig> {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_euler(const Json& json) {
-  return std::make_shared<EulerScheduler>(read_config<EulerConfig>(kClassName, json), json);
+  return std::make_shared<EulerScheduler>(read_config<EulerConfig>(kEulerName, json), json);
 }
 
 }  // namespace unnoise

@@ -8,7 +8,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "EulerAncestralDiscreteScheduler";
+constexpr auto kEulerAncestralName = "EulerAncestralDiscreteScheduler";
 
 struct EulerAncestralConfig : SigmaConfig {
   static constexpr auto fields() {
@@ -37,7 +37,7 @@ class EulerAncestralSolver final : public SigmaSolver {
 class EulerAncestralScheduler final : public SigmaScheduler<EulerAncestralConfig> {
  public:
   EulerAncestralScheduler(const EulerAncestralConfig& config, const Json& json)
-      : SigmaScheduler(kClassName, config, json) {}
+      : SigmaScheduler(kEulerAncestralName, config, json) {}
 
   std::vector<std::string_view> run_options() const override { return {"timesteps"}; }
 
@@ -54,7 +54,7 @@ class EulerAncestralScheduler final : public SigmaScheduler<EulerAncestralConfig
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_euler_ancestral(const Json& json) {
-  return std::make_shared<EulerAncestralScheduler>(read_config<EulerAncestralConfig>(kClassName, json), json);
+  return std::make_shared<EulerAncestralScheduler>(read_config<EulerAncestralConfig>(kEulerAncestralName, json), json);
 }
 
 }  // namespace unnoise

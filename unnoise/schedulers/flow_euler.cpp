@@ -8,7 +8,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "FlowMatchEulerDiscreteScheduler";
+constexpr auto kFlowEulerName = "FlowMatchEulerDiscreteScheduler";
 
 struct FlowEulerConfig : FlowConfig {
   bool stochastic_sampling = false;
@@ -40,14 +40,14 @@ class FlowEulerSolver final : public FlowSolver {
 class FlowEulerScheduler final : public Scheduler {
  public:
   FlowEulerScheduler(const FlowEulerConfig& config, const Json& json)
-      : Scheduler(config.num_train_timesteps, PredictionType::flow_prediction, kClassName, json, to_json(config)),
+      : Scheduler(config.num_train_timesteps, PredictionType::flow_prediction, kFlowEulerName, json, to_json(config)),
         config_(config) {}
 
   std::vector<std::string_view> run_options() const override { return {"timesteps", "sigmas", "mu"}; }
 
  private:
   Run make_run(const StartOptions& options) const override {
-    auto grid = flow_grid(kClassName, config_, options);
+    auto grid = flow_grid(kFlowEulerName, config_, options);
     return Run(timestep_tensors(grid.timesteps), options.begin, 1.0,
                std::make_unique<FlowEulerSolver>(config_, std::move(grid.sigmas)));
   }
@@ -58,8 +58,8 @@ class FlowEulerScheduler final : public Scheduler {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_flow_euler(const Json& json) {
-  const auto config = read_config<FlowEulerConfig>(kClassName, json);
-  check_flow(kClassName, config);
+  const auto config = read_config<FlowEulerConfig>(kFlowEulerName, json);
+  check_flow(kFlowEulerName, config);
   return std::make_shared<FlowEulerScheduler>(config, json);
 }
 

@@ -15,7 +15,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "FlowMatchHeunDiscreteScheduler";
+constexpr auto kFlowHeunName = "FlowMatchHeunDiscreteScheduler";
 
 struct FlowHeunConfig : FlowConfig {
   static constexpr auto fields() { return shift_fields(); }
@@ -69,7 +69,7 @@ class FlowHeunSolver final : public FlowSolver {
 class FlowHeunScheduler final : public Scheduler {
  public:
   FlowHeunScheduler(const FlowHeunConfig& config, const Json& json)
-      : Scheduler(config.num_train_timesteps, PredictionType::flow_prediction, kClassName, json, to_json(config)),
+      : Scheduler(config.num_train_timesteps, PredictionType::flow_prediction, kFlowHeunName, json, to_json(config)),
         config_(config) {}
 
   std::vector<std::string_view> run_options() const override { return {"s_churn", "s_tmin", "s_tmax", "s_noise"}; }
@@ -78,7 +78,7 @@ class FlowHeunScheduler final : public Scheduler {
   Run make_run(const StartOptions& options) const override {
     if (!(options.s_churn >= 0))
       throw usage_error(fmt::format("s_churn: expected 0 or more, found {}", options.s_churn));
-    const FlowGrid grid = flow_grid(kClassName, config_, options);
+    const FlowGrid grid = flow_grid(kFlowHeunName, config_, options);
     std::vector<float> timesteps, sigmas;
     for (size_t i = 0; i < grid.timesteps.size(); ++i)
       for (int call = i == 0 ? 1 : 0; call < 2; ++call) {
@@ -96,8 +96,8 @@ class FlowHeunScheduler final : public Scheduler {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_flow_heun(const Json& json) {
-  const auto config = read_config<FlowHeunConfig>(kClassName, json);
-  check_flow(kClassName, config);
+  const auto config = read_config<FlowHeunConfig>(kFlowHeunName, json);
+  check_flow(kFlowHeunName, config);
   return std::make_shared<FlowHeunScheduler>(config, json);
 }
 

@@ -18,7 +18,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "FlowMatchLCMScheduler";
+constexpr auto kFlowLcmName = "FlowMatchLCMScheduler";
 
 enum class UpscaleMode { nearest, bilinear, bicubic, area, nearest_exact };
 
@@ -73,7 +73,7 @@ class FlowLcmSolver final : public FlowSolver {
  private:
   Tensor enlarged(const Tensor& x0, const Step& step) {
     if (scale_factors_.empty()) return x0;
-    if (x0.dim() != 4) throw usage_error(fmt::format("{}: scale_factors: expected pictures [B,C,H,W]", kClassName));
+    if (x0.dim() != 4) throw usage_error(fmt::format("{}: scale_factors: expected pictures [B,C,H,W]", kFlowLcmName));
     if (first_height_ == 0) first_height_ = x0.size(2), first_width_ = x0.size(3);
     const auto i = static_cast<size_t>(step.index);
     if (i >= scale_factors_.size()) return x0;
@@ -92,18 +92,18 @@ class FlowLcmSolver final : public FlowSolver {
 class FlowLcmScheduler final : public Scheduler {
  public:
   FlowLcmScheduler(const FlowLcmConfig& config, const Json& json)
-      : Scheduler(config.num_train_timesteps, PredictionType::flow_prediction, kClassName, json, to_json(config)),
+      : Scheduler(config.num_train_timesteps, PredictionType::flow_prediction, kFlowLcmName, json, to_json(config)),
         config_(config) {}
 
   std::vector<std::string_view> run_options() const override { return {"timesteps", "sigmas", "mu"}; }
 
  private:
   Run make_run(const StartOptions& options) const override {
-    auto grid = flow_grid(kClassName, config_, options);
+    auto grid = flow_grid(kFlowLcmName, config_, options);
     const size_t factors = config_.scale_factors ? config_.scale_factors->size() : 0;
     if (factors > 0 && factors + 1 != grid.timesteps.size())
       throw usage_error(fmt::format("{}: scale_factors: expected one for each step but the last, {}, found {}",
-                                    kClassName, grid.timesteps.size() - 1, factors),
+                                    kFlowLcmName, grid.timesteps.size() - 1, factors),
                         fmt::format("Ask for {} steps.", factors + 1));
     return Run(timestep_tensors(grid.timesteps), options.begin, 1.0,
                std::make_unique<FlowLcmSolver>(config_, std::move(grid.sigmas)));
@@ -117,11 +117,11 @@ constexpr double kLargestFactor = 64;
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_flow_lcm(const Json& json) {
-  const auto config = read_config<FlowLcmConfig>(kClassName, json);
-  check_flow(kClassName, config);
+  const auto config = read_config<FlowLcmConfig>(kFlowLcmName, json);
+  check_flow(kFlowLcmName, config);
   for (const double factor : config.scale_factors.value_or(std::vector<double>{}))
     if (!(factor > 0 && factor <= kLargestFactor))
-      throw usage_error(fmt::format("{}: scale_factors: expected above 0 and at most {}, found {}", kClassName,
+      throw usage_error(fmt::format("{}: scale_factors: expected above 0 and at most {}, found {}", kFlowLcmName,
                                     kLargestFactor, factor));
   return std::make_shared<FlowLcmScheduler>(config, json);
 }

@@ -7,7 +7,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "HeunDiscreteScheduler";
+constexpr auto kHeunName = "HeunDiscreteScheduler";
 
 std::vector<float> with_end(std::vector<float> levels, const std::vector<Stretch>& stretches) {
   levels.push_back(stretches.back().sigma_next);
@@ -75,7 +75,7 @@ struct HeunConfig : LatentSigmaConfig, ClipOptions {
 
 class HeunScheduler final : public SigmaScheduler<HeunConfig> {
  public:
-  HeunScheduler(const HeunConfig& config, const Json& json) : SigmaScheduler(kClassName, config, json) {}
+  HeunScheduler(const HeunConfig& config, const Json& json) : SigmaScheduler(kHeunName, config, json) {}
 
   std::vector<std::string_view> run_options() const override { return {"timesteps"}; }
 
@@ -98,7 +98,7 @@ class HeunScheduler final : public SigmaScheduler<HeunConfig> {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_heun(const Json& json) {
-  const auto config = read_config<HeunConfig>(kClassName, json);
+  const auto config = read_config<HeunConfig>(kHeunName, json);
   check_limits(config, {});
   return std::make_shared<HeunScheduler>(config, json);
 }

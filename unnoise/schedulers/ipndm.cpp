@@ -17,7 +17,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "IPNDMScheduler";
+constexpr auto kIpndmName = "IPNDMScheduler";
 constexpr float kSmallestAlpha = 1e-8f;  // pure noise has alpha = 0
 
 struct IpndmConfig {
@@ -62,7 +62,7 @@ class IpndmSolver final : public Solver {
 class IpndmScheduler final : public Scheduler {
  public:
   IpndmScheduler(const IpndmConfig& config, const Json& json)
-      : Scheduler(config.num_train_timesteps, PredictionType::v_prediction, kClassName, json, to_json(config)),
+      : Scheduler(config.num_train_timesteps, PredictionType::v_prediction, kIpndmName, json, to_json(config)),
         config_(config) {}
 
   std::vector<std::string_view> run_options() const override { return {}; }
@@ -89,7 +89,7 @@ class IpndmScheduler final : public Scheduler {
       return (at::linspace(1, 0, steps + 1, at::kFloat) * std::numbers::pi / 2).sin().square();
     const auto& betas = *config_.trained_betas;
     if (static_cast<int64_t>(betas.size()) != steps + 1)
-      throw usage_error(fmt::format("{}: trained_betas: {} steps need {} values, found {}", kClassName, steps,
+      throw usage_error(fmt::format("{}: trained_betas: {} steps need {} values, found {}", kIpndmName, steps,
                                     steps + 1, betas.size()),
                         fmt::format("Ask for {} steps.", betas.size() - 1));
     return at::tensor(betas, at::kFloat);
@@ -101,21 +101,21 @@ class IpndmScheduler final : public Scheduler {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_ipndm(const Json& json) {
-  const auto config = read_config<IpndmConfig>(kClassName, json);
+  const auto config = read_config<IpndmConfig>(kIpndmName, json);
   if (config.num_train_timesteps < 1)
     throw usage_error(
-        fmt::format("{}: num_train_timesteps: expected at least 1, found {}", kClassName, config.num_train_timesteps));
+        fmt::format("{}: num_train_timesteps: expected at least 1, found {}", kIpndmName, config.num_train_timesteps));
   if (config.trained_betas) {
     const auto& betas = *config.trained_betas;
     for (size_t i = 0; i < betas.size(); ++i)
       if (!(betas[i] >= 0 && betas[i] <= 1) || (i > 0 && betas[i] >= betas[i - 1]))
         throw usage_error(
             fmt::format("{}: trained_betas: expected a list that falls from at most 1 to at least 0, found {}",
-                        kClassName, betas[i]),
+                        kIpndmName, betas[i]),
             "They are this class's noise levels, not another scheduler's betas; leave them out.");
     if (betas.size() < 2)
       throw usage_error(
-          fmt::format("{}: trained_betas: expected at least 2 values, found {}", kClassName, betas.size()));
+          fmt::format("{}: trained_betas: expected at least 2 values, found {}", kIpndmName, betas.size()));
   }
   return std::make_shared<IpndmScheduler>(config, json);
 }

@@ -14,7 +14,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "KarrasVeScheduler";
+constexpr auto kKarrasVeName = "KarrasVeScheduler";
 constexpr int64_t kTrainTimesteps = 1000;  // the class has none; its networks are told sigma
 constexpr int64_t kMostSteps = 1'000'000;
 
@@ -41,13 +41,13 @@ struct KarrasVeConfig {
 
 void check_config(const KarrasVeConfig& c) {
   if (!(c.sigma_min > 0 && c.sigma_min < c.sigma_max && std::isfinite(c.sigma_max)))
-    throw usage_error(
-        fmt::format("{}: expected 0 < sigma_min < sigma_max, found {} and {}", kClassName, c.sigma_min, c.sigma_max));
+    throw usage_error(fmt::format("{}: expected 0 < sigma_min < sigma_max, found {} and {}", kKarrasVeName, c.sigma_min,
+                                  c.sigma_max));
   if (!(c.s_churn >= 0 && std::isfinite(c.s_churn) && std::isfinite(c.s_noise)) || std::isnan(c.s_min) ||
       std::isnan(c.s_max))
     throw usage_error(
         fmt::format("{}: expected s_churn from 0 and numbers for s_noise, s_min and s_max, found {}, {}, {} and {}",
-                    kClassName, c.s_churn, c.s_noise, c.s_min, c.s_max));
+                    kKarrasVeName, c.s_churn, c.s_noise, c.s_min, c.s_max));
 }
 
 class KarrasVeSolver final : public HeunSolver {
@@ -64,7 +64,7 @@ class KarrasVeSolver final : public HeunSolver {
 class KarrasVeScheduler final : public Scheduler {
  public:
   KarrasVeScheduler(const KarrasVeConfig& config, const Json& json)
-      : Scheduler(kTrainTimesteps, PredictionType::epsilon, kClassName, json, to_json(config)), config_(config) {
+      : Scheduler(kTrainTimesteps, PredictionType::epsilon, kKarrasVeName, json, to_json(config)), config_(config) {
     check_config(config);
   }
 
@@ -111,7 +111,7 @@ class KarrasVeScheduler final : public Scheduler {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_karras_ve(const Json& json) {
-  return std::make_shared<KarrasVeScheduler>(read_config<KarrasVeConfig>(kClassName, json), json);
+  return std::make_shared<KarrasVeScheduler>(read_config<KarrasVeConfig>(kKarrasVeName, json), json);
 }
 
 }  // namespace unnoise

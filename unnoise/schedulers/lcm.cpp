@@ -9,7 +9,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "LCMScheduler";
+constexpr auto kLcmName = "LCMScheduler";
 constexpr float kSigmaData = 0.5f;
 
 class LcmSolver final : public DiscreteSolver {
@@ -42,7 +42,7 @@ class LcmSolver final : public DiscreteSolver {
 class LcmScheduler final : public Scheduler {
  public:
   LcmScheduler(const DistilledConfig& config, const Json& json)
-      : Scheduler(NoiseSchedule(config), config.prediction_type, kClassName, json, to_json(config)), config_(config) {}
+      : Scheduler(NoiseSchedule(config), config.prediction_type, kLcmName, json, to_json(config)), config_(config) {}
 
   std::vector<std::string_view> run_options() const override {
     return {"timesteps", "original_inference_steps", "strength"};
@@ -63,8 +63,8 @@ class LcmScheduler final : public Scheduler {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_lcm(const Json& json) {
-  const auto config = read_config<DistilledConfig>(kClassName, json);
-  check_distilled(kClassName, config);
+  const auto config = read_config<DistilledConfig>(kLcmName, json);
+  check_distilled(kLcmName, config);
   return std::make_shared<LcmScheduler>(config, json);
 }
 

@@ -13,7 +13,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "LMSDiscreteScheduler";
+constexpr auto kLmsName = "LMSDiscreteScheduler";
 constexpr int64_t kHighestOrder = 10;
 
 /// The integral of Lagrange's polynomial that is 1 at sigmas[i - j] and 0 at the others of sigmas[i], sigmas[i - 1],
@@ -59,7 +59,7 @@ class LmsSolver final : public SigmaSolver {
 
 class LmsScheduler final : public SigmaScheduler<SigmaConfig> {
  public:
-  LmsScheduler(const SigmaConfig& config, const Json& json) : SigmaScheduler(kClassName, config, json) {}
+  LmsScheduler(const SigmaConfig& config, const Json& json) : SigmaScheduler(kLmsName, config, json) {}
 
   std::vector<std::string_view> run_options() const override { return {"timesteps", "order"}; }
 
@@ -71,7 +71,7 @@ class LmsScheduler final : public SigmaScheduler<SigmaConfig> {
     const auto grid = sigma_grid(config_, table_, rounded_to_float(sigma_timesteps(config_, options)));
     auto sigmas = with_last(grid.sigmas);
     if (const auto same = std::adjacent_find(sigmas.begin(), sigmas.end()); same != sigmas.end())
-      throw usage_error(fmt::format("{}: two steps have the same noise level {}", kClassName, *same),
+      throw usage_error(fmt::format("{}: two steps have the same noise level {}", kLmsName, *same),
                         "Take fewer steps or another spacing.");
     const double first = init_noise_sigma(config_.timestep_spacing, sigmas);
     return Run(timestep_tensors(std::vector<float>(grid.timesteps.begin(), grid.timesteps.end())), options.begin, first,
@@ -82,7 +82,7 @@ class LmsScheduler final : public SigmaScheduler<SigmaConfig> {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_lms(const Json& json) {
-  return std::make_shared<LmsScheduler>(read_config<SigmaConfig>(kClassName, json), json);
+  return std::make_shared<LmsScheduler>(read_config<SigmaConfig>(kLmsName, json), json);
 }
 
 }  // namespace unnoise

@@ -13,7 +13,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "PNDMScheduler";
+constexpr auto kPndmName = "PNDMScheduler";
 
 struct PndmConfig : DiscreteConfig {
   bool skip_prk_steps = false;
@@ -139,7 +139,7 @@ class PndmSolver final : public DiscreteSolver {
 class PndmScheduler final : public Scheduler {
  public:
   PndmScheduler(const PndmConfig& config, const Json& json)
-      : Scheduler(NoiseSchedule(config), config.prediction_type, kClassName, json, to_json(config)), config_(config) {}
+      : Scheduler(NoiseSchedule(config), config.prediction_type, kPndmName, json, to_json(config)), config_(config) {}
 
   std::vector<std::string_view> run_options() const override { return {}; }
 
@@ -162,8 +162,8 @@ class PndmScheduler final : public Scheduler {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_pndm(const Json& json) {
-  const auto config = read_config<PndmConfig>(kClassName, json);
-  check_prediction_type(kClassName, config.prediction_type, {PredictionType::epsilon, PredictionType::v_prediction});
+  const auto config = read_config<PndmConfig>(kPndmName, json);
+  check_prediction_type(kPndmName, config.prediction_type, {PredictionType::epsilon, PredictionType::v_prediction});
   return std::make_shared<PndmScheduler>(config, json);
 }
 

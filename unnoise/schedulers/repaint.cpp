@@ -14,7 +14,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "RePaintScheduler";
+constexpr auto kRepaintName = "RePaintScheduler";
 constexpr int64_t kUsualJump = 10;
 constexpr int64_t kMostSteps = 10'000'000;
 
@@ -107,7 +107,8 @@ class RepaintSolver final : public DiscreteSolver {
 class RepaintScheduler final : public Scheduler {
  public:
   RepaintScheduler(const RepaintConfig& config, const Json& json)
-      : Scheduler(NoiseSchedule(config), PredictionType::epsilon, kClassName, json, to_json(config)), config_(config) {}
+      : Scheduler(NoiseSchedule(config), PredictionType::epsilon, kRepaintName, json, to_json(config)),
+        config_(config) {}
 
   std::vector<std::string_view> run_options() const override {
     return {"eta", "jump_length", "jump_n_sample", "known"};
@@ -141,12 +142,12 @@ class RepaintScheduler final : public Scheduler {
     if (!known) return;  // nothing is known: the whole picture is drawn
     const Tensor &image = known->image, &mask = known->mask;
     if (!image.defined() || !mask.defined() || image.dim() != 4 || mask.dim() != 4)
-      throw usage_error(fmt::format("{}: known: expected a picture and a mask, [B,C,H,W]", kClassName));
+      throw usage_error(fmt::format("{}: known: expected a picture and a mask, [B,C,H,W]", kRepaintName));
     const bool fits = mask.size(2) == image.size(2) && mask.size(3) == image.size(3) &&
                       (mask.size(1) == 1 || mask.size(1) == image.size(1)) &&
                       (mask.size(0) == 1 || image.size(0) == 1 || mask.size(0) == image.size(0));
     if (!fits)
-      throw usage_error(fmt::format("{}: known: the mask's shape [{}] does not fit the picture's [{}]", kClassName,
+      throw usage_error(fmt::format("{}: known: the mask's shape [{}] does not fit the picture's [{}]", kRepaintName,
                                     fmt::join(mask.sizes(), ","), fmt::join(image.sizes(), ",")));
   }
 
@@ -156,11 +157,11 @@ class RepaintScheduler final : public Scheduler {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_repaint(const Json& json) {
-  const auto config = read_config<RepaintConfig>(kClassName, json);
+  const auto config = read_config<RepaintConfig>(kRepaintName, json);
   if (json.is_object() && json.value("prediction_type", Json("epsilon")) != Json("epsilon"))
-    throw usage_error(
-        fmt::format("{}: prediction_type: expected \"epsilon\", found {}", kClassName, json["prediction_type"].dump()),
-        "RePaint takes networks that predict the noise.");
+    throw usage_error(fmt::format("{}: prediction_type: expected \"epsilon\", found {}", kRepaintName,
+                                  json["prediction_type"].dump()),
+                      "RePaint takes networks that predict the noise.");
   return std::make_shared<RepaintScheduler>(config, json);
 }
 

@@ -11,8 +11,8 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "RESMultistepScheduler";
-constexpr DpmGridRules kRules{.ends_at_table = true};
+constexpr auto kResMultistepName = "RESMultistepScheduler";
+constexpr DpmGridRules kResMultistepRules{.ends_at_table = true};
 
 struct ResConfig : DpmConfig {
   static constexpr auto fields() {
@@ -35,7 +35,8 @@ DpmUpdate res_update(const std::vector<DpmLevel>& levels, const std::vector<size
 class ResScheduler final : public Scheduler {
  public:
   ResScheduler(const ResConfig& config, const Json& json)
-      : Scheduler(NoiseSchedule(config), config.prediction_type, kClassName, json, to_json(config)), config_(config) {}
+      : Scheduler(NoiseSchedule(config), config.prediction_type, kResMultistepName, json, to_json(config)),
+        config_(config) {}
 
   std::vector<std::string_view> run_options() const override {
     if (config_.use_dynamic_shifting) return {"timesteps", "mu"};
@@ -44,7 +45,7 @@ class ResScheduler final : public Scheduler {
 
  private:
   Run make_run(const StartOptions& options) const override {
-    auto grid = dpm_grid(kClassName, config_, noise(), options, kRules);
+    auto grid = dpm_grid(kResMultistepName, config_, noise(), options, kResMultistepRules);
     auto tensors = timestep_tensors(grid.timesteps);
     const auto& levels = grid.levels;
     const DpmOrders orders{config_.solver_order, config_.lower_order_final, false};
@@ -63,8 +64,8 @@ class ResScheduler final : public Scheduler {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_res_multistep(const Json& json) {
-  const auto config = read_config<ResConfig>(kClassName, json);
-  check_config(kClassName, config, kRules);
+  const auto config = read_config<ResConfig>(kResMultistepName, json);
+  check_config(kResMultistepName, config, kResMultistepRules);
   return std::make_shared<ResScheduler>(config, json);
 }
 

@@ -14,7 +14,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "RestartScheduler";
+constexpr auto kRestartName = "RestartScheduler";
 constexpr int64_t kMostRestartSteps = 100'000;
 
 struct RestartConfig : KConfig {
@@ -40,11 +40,11 @@ void check_restart(const RestartConfig& config) {
     throw usage_error(
         fmt::format("{}: expected restart_steps from 1, restart_count from 0 and at most {} steps in all, "
                     "found {} and {}",
-                    kClassName, kMostRestartSteps, config.restart_steps, config.restart_count));
+                    kRestartName, kMostRestartSteps, config.restart_steps, config.restart_count));
   const double min = config.restart_sigma_min, max = config.restart_sigma_max;
   if (!(min > 0 && min < max && std::isfinite(max)))
     throw usage_error(
-        fmt::format("{}: expected 0 < restart_sigma_min < restart_sigma_max, found {} and {}", kClassName, min, max));
+        fmt::format("{}: expected 0 < restart_sigma_min < restart_sigma_max, found {} and {}", kRestartName, min, max));
 }
 
 /// The index of the level, neither the first nor the last, that is nearest to `sigma`; 0 where there is none.
@@ -57,7 +57,7 @@ size_t nearest(const std::vector<float>& sigmas, double sigma) {
 
 class RestartScheduler final : public SigmaScheduler<RestartConfig> {
  public:
-  RestartScheduler(const RestartConfig& config, const Json& json) : SigmaScheduler(kClassName, config, json) {
+  RestartScheduler(const RestartConfig& config, const Json& json) : SigmaScheduler(kRestartName, config, json) {
     check_restart(config);
   }
 
@@ -97,7 +97,7 @@ class RestartScheduler final : public SigmaScheduler<RestartConfig> {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_restart(const Json& json) {
-  return std::make_shared<RestartScheduler>(with_karras_default(read_config<RestartConfig>(kClassName, json), json),
+  return std::make_shared<RestartScheduler>(with_karras_default(read_config<RestartConfig>(kRestartName, json), json),
                                             json);
 }
 

@@ -14,7 +14,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "SASolverScheduler";
+constexpr auto kSaSolverName = "SASolverScheduler";
 
 /// The methods of DPM-Solver and DEIS count as the one over the same integrand, so that their models can be sampled.
 enum class SaAlgorithm { data_prediction, noise_prediction };
@@ -84,13 +84,14 @@ DpmUpdate sa_update(const SaConfig& config, const std::vector<DpmLevel>& levels,
 class SaScheduler final : public Scheduler {
  public:
   SaScheduler(const SaConfig& config, const Json& json)
-      : Scheduler(NoiseSchedule(config), config.prediction_type, kClassName, json, to_json(config)), config_(config) {}
+      : Scheduler(NoiseSchedule(config), config.prediction_type, kSaSolverName, json, to_json(config)),
+        config_(config) {}
 
   std::vector<std::string_view> run_options() const override { return {}; }
 
  private:
   Run make_run(const StartOptions& options) const override {
-    auto grid = dpm_grid(kClassName, config_, noise(), options);
+    auto grid = dpm_grid(kSaSolverName, config_, noise(), options);
     auto tensors = timestep_tensors(grid.timesteps);
     DpmPlan correctors(grid.steps());
     const int64_t memory = std::max(config_.predictor_order, config_.corrector_order - 1);
@@ -120,20 +121,20 @@ class SaScheduler final : public Scheduler {
 };
 
 void check(const SaConfig& config) {
-  check_config(kClassName, config);
-  check_order(kClassName, "predictor_order", config.predictor_order, 4);
-  check_order(kClassName, "corrector_order", config.corrector_order, 4);
+  check_config(kSaSolverName, config);
+  check_order(kSaSolverName, "predictor_order", config.predictor_order, 4);
+  check_order(kSaSolverName, "corrector_order", config.corrector_order, 4);
   if (config.tau_func)
-    throw usage_error(fmt::format("{}: tau_func: only null is known", kClassName), "A function cannot be saved.");
+    throw usage_error(fmt::format("{}: tau_func: only null is known", kSaSolverName), "A function cannot be saved.");
   if (!config.integrates_x0())
-    check_prediction_type(kClassName, config.prediction_type,
+    check_prediction_type(kSaSolverName, config.prediction_type,
                           {PredictionType::epsilon, PredictionType::sample, PredictionType::v_prediction});
 }
 
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_sa_solver(const Json& json) {
-  const auto config = read_config<SaConfig>(kClassName, json);
+  const auto config = read_config<SaConfig>(kSaSolverName, json);
   check(config);
   return std::make_shared<SaScheduler>(config, settled_config(json, to_json(config), {"algorithm_type"}));
 }

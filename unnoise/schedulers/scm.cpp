@@ -12,7 +12,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "SCMScheduler";
+constexpr auto kScmName = "SCMScheduler";
 constexpr double kFirst = 1.5708;  // nearly pi/2: pure noise
 constexpr double kMiddle = 1.3;    // where two steps meet: Chen et al. 2025, "SANA-Sprint"
 
@@ -67,7 +67,7 @@ class ScmSolver final : public Solver {
 class ScmScheduler final : public Scheduler {
  public:
   ScmScheduler(const ScmConfig& config, const Json& json)
-      : Scheduler(config.num_train_timesteps, PredictionType::v_prediction, kClassName, json, to_json(config)),
+      : Scheduler(config.num_train_timesteps, PredictionType::v_prediction, kScmName, json, to_json(config)),
         config_(config) {}
 
   std::vector<std::string_view> run_options() const override { return {"timesteps"}; }
@@ -105,12 +105,12 @@ class ScmScheduler final : public Scheduler {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_scm(const Json& json) {
-  const auto config = read_config<ScmConfig>(kClassName, json);
+  const auto config = read_config<ScmConfig>(kScmName, json);
   if (config.num_train_timesteps < 1)
     throw usage_error(
-        fmt::format("{}: num_train_timesteps: expected at least 1, found {}", kClassName, config.num_train_timesteps));
+        fmt::format("{}: num_train_timesteps: expected at least 1, found {}", kScmName, config.num_train_timesteps));
   if (!(config.sigma_data > 0 && config.sigma_data < 1e18))
-    throw usage_error(fmt::format("{}: sigma_data: expected above 0, found {}", kClassName, config.sigma_data));
+    throw usage_error(fmt::format("{}: sigma_data: expected above 0, found {}", kScmName, config.sigma_data));
   return std::make_shared<ScmScheduler>(config, json);
 }
 

@@ -15,7 +15,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "ScoreSdeVeScheduler";
+constexpr auto kScoreSdeVeName = "ScoreSdeVeScheduler";
 
 struct SdeVeConfig {
   int64_t num_train_timesteps = 2000;
@@ -111,7 +111,7 @@ class SdeVeSolver final : public Solver {
 class SdeVeScheduler final : public Scheduler {
  public:
   SdeVeScheduler(const SdeVeConfig& config, const Json& json)
-      : Scheduler(config.num_train_timesteps, PredictionType::epsilon, kClassName, json, to_json(config)),
+      : Scheduler(config.num_train_timesteps, PredictionType::epsilon, kScoreSdeVeName, json, to_json(config)),
         config_(config) {}
 
   std::vector<std::string_view> run_options() const override { return {}; }
@@ -132,7 +132,7 @@ class SdeVeScheduler final : public Scheduler {
 
 void check(const SdeVeConfig& c) {
   const auto fail = [](std::string_view key, std::string_view expected, double found) {
-    throw usage_error(fmt::format("{}: {}: expected {}, found {}", kClassName, key, expected, found));
+    throw usage_error(fmt::format("{}: {}: expected {}, found {}", kScoreSdeVeName, key, expected, found));
   };
   if (c.num_train_timesteps < 1) fail("num_train_timesteps", "at least 1", static_cast<double>(c.num_train_timesteps));
   if (!(c.snr >= 0 && c.snr < 1e6)) fail("snr", "0 or more", c.snr);
@@ -146,7 +146,7 @@ void check(const SdeVeConfig& c) {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_score_sde_ve(const Json& json) {
-  const auto config = read_config<SdeVeConfig>(kClassName, json);
+  const auto config = read_config<SdeVeConfig>(kScoreSdeVeName, json);
   check(config);
   return std::make_shared<SdeVeScheduler>(config, json);
 }

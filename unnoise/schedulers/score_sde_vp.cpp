@@ -14,7 +14,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "ScoreSdeVpScheduler";
+constexpr auto kScoreSdeVpName = "ScoreSdeVpScheduler";
 
 struct SdeVpConfig {
   int64_t num_train_timesteps = 2000;
@@ -70,7 +70,7 @@ class SdeVpSolver final : public Solver {
 class SdeVpScheduler final : public Scheduler {
  public:
   SdeVpScheduler(const SdeVpConfig& config, const Json& json)
-      : Scheduler(config.num_train_timesteps, PredictionType::epsilon, kClassName, json, to_json(config)),
+      : Scheduler(config.num_train_timesteps, PredictionType::epsilon, kScoreSdeVpName, json, to_json(config)),
         config_(config) {}
 
   std::vector<std::string_view> run_options() const override { return {}; }
@@ -91,16 +91,16 @@ class SdeVpScheduler final : public Scheduler {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_score_sde_vp(const Json& json) {
-  const auto config = read_config<SdeVpConfig>(kClassName, json);
+  const auto config = read_config<SdeVpConfig>(kScoreSdeVpName, json);
   if (config.num_train_timesteps < 1)
-    throw usage_error(
-        fmt::format("{}: num_train_timesteps: expected at least 1, found {}", kClassName, config.num_train_timesteps));
+    throw usage_error(fmt::format("{}: num_train_timesteps: expected at least 1, found {}", kScoreSdeVpName,
+                                  config.num_train_timesteps));
   if (!(config.beta_min > 0 && config.beta_max >= config.beta_min && config.beta_max <= 1000))
     throw usage_error(fmt::format("{}: beta_min, beta_max: expected 0 < beta_min <= beta_max <= 1000, found {} and {}",
-                                  kClassName, config.beta_min, config.beta_max));
+                                  kScoreSdeVpName, config.beta_min, config.beta_max));
   if (!(config.sampling_eps > 0 && config.sampling_eps < 1))
     throw usage_error(
-        fmt::format("{}: sampling_eps: expected above 0 and below 1, found {}", kClassName, config.sampling_eps));
+        fmt::format("{}: sampling_eps: expected above 0 and below 1, found {}", kScoreSdeVpName, config.sampling_eps));
   return std::make_shared<SdeVpScheduler>(config, json);
 }
 

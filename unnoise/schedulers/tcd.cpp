@@ -14,7 +14,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "TCDScheduler";
+constexpr auto kTcdName = "TCDScheduler";
 constexpr double kUsualEta = 0.3;
 
 /// diffusers' class has the keys of clipping and thresholding, and makes no use of them.
@@ -51,7 +51,7 @@ class TcdSolver final : public DiscreteSolver {
 class TcdScheduler final : public Scheduler {
  public:
   TcdScheduler(const DistilledConfig& config, const Json& json)
-      : Scheduler(NoiseSchedule(config), config.prediction_type, kClassName, json, to_json(config)),
+      : Scheduler(NoiseSchedule(config), config.prediction_type, kTcdName, json, to_json(config)),
         config_(unlimited(config)) {}
 
   std::vector<std::string_view> run_options() const override {
@@ -77,8 +77,8 @@ class TcdScheduler final : public Scheduler {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_tcd(const Json& json) {
-  const auto config = read_config<DistilledConfig>(kClassName, json);
-  check_distilled(kClassName, config);
+  const auto config = read_config<DistilledConfig>(kTcdName, json);
+  check_distilled(kTcdName, config);
   return std::make_shared<TcdScheduler>(config, json);
 }
 

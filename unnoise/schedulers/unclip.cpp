@@ -14,7 +14,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "UnCLIPScheduler";
+constexpr auto kUnclipName = "UnCLIPScheduler";
 
 enum class UnclipVariance {
   fixed_small_log,  ///< the posterior's, Ho et al. 2020, eq. 7
@@ -71,7 +71,7 @@ class UnclipSolver final : public DiscreteSolver {
           fmt::format(
               "{}: variance_type: \"learned_range\" needs a network with twice as many output channels as input "
               "channels; this one has as many",
-              kClassName),
+              kUnclipName),
           "Set variance_type to \"fixed_small_log\".");
     const float log_large = torch_log(beta);
     const Tensor log_variance = (learned + 1) * ((log_large - log_small) / 2) + log_small;
@@ -85,7 +85,7 @@ class UnclipSolver final : public DiscreteSolver {
 class UnclipScheduler final : public Scheduler {
  public:
   UnclipScheduler(const UnclipConfig& config, const Json& json)
-      : Scheduler(NoiseSchedule(config), config.prediction_type, kClassName, json, to_json(config)), config_(config) {}
+      : Scheduler(NoiseSchedule(config), config.prediction_type, kUnclipName, json, to_json(config)), config_(config) {}
 
   std::vector<std::string_view> run_options() const override { return {}; }
 
@@ -105,11 +105,11 @@ class UnclipScheduler final : public Scheduler {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_unclip(const Json& json) {
-  const auto config = read_config<UnclipConfig>(kClassName, json);
-  check_config(kClassName, config);
-  check_prediction_type(kClassName, config.prediction_type, {PredictionType::epsilon, PredictionType::sample});
+  const auto config = read_config<UnclipConfig>(kUnclipName, json);
+  check_config(kUnclipName, config);
+  check_prediction_type(kUnclipName, config.prediction_type, {PredictionType::epsilon, PredictionType::sample});
   if (config.beta_schedule != BetaSchedule::squaredcos_cap_v2)
-    throw usage_error(fmt::format("{}: beta_schedule: expected \"squaredcos_cap_v2\", found \"{}\"", kClassName,
+    throw usage_error(fmt::format("{}: beta_schedule: expected \"squaredcos_cap_v2\", found \"{}\"", kUnclipName,
                                   enum_name(config.beta_schedule)));
   return std::make_shared<UnclipScheduler>(config, json);
 }

@@ -14,8 +14,8 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "UniPCMultistepScheduler";
-constexpr DpmGridRules kRules{.flow_of_unipc = true};
+constexpr auto kUnipcName = "UniPCMultistepScheduler";
+constexpr DpmGridRules kUnipcRules{.flow_of_unipc = true};
 
 /// B(h), eq. 9 and section 3.3; the names of DPM-Solver and DEIS count as bh2.
 enum class Bh { bh1, bh2 };
@@ -139,7 +139,7 @@ class UniPcWeights {
 class UniPcScheduler final : public Scheduler {
  public:
   UniPcScheduler(const UniPcConfig& config, const Json& json)
-      : Scheduler(NoiseSchedule(config), config.prediction_type, kClassName, json, to_json(config)), config_(config) {}
+      : Scheduler(NoiseSchedule(config), config.prediction_type, kUnipcName, json, to_json(config)), config_(config) {}
 
   std::vector<std::string_view> run_options() const override {
     std::vector<std::string_view> used;
@@ -150,7 +150,7 @@ class UniPcScheduler final : public Scheduler {
 
  private:
   Run make_run(const StartOptions& options) const override {
-    auto grid = dpm_grid(kClassName, config_, noise(), options, kRules);
+    auto grid = dpm_grid(kUnipcName, config_, noise(), options, kUnipcRules);
     auto tensors = timestep_tensors(grid.timesteps);
     const auto& levels = grid.levels;
     DpmPlan correctors(grid.steps());
@@ -177,19 +177,19 @@ class UniPcScheduler final : public Scheduler {
 };
 
 void check(const UniPcConfig& config) {
-  check_config(kClassName, config, kRules);
+  check_config(kUnipcName, config, kUnipcRules);
   if (config.solver_p)
-    throw usage_error(fmt::format("{}: solver_p: another predictor than UniP is not known", kClassName),
+    throw usage_error(fmt::format("{}: solver_p: another predictor than UniP is not known", kUnipcName),
                       "Leave it null.");
   if (!config.predict_x0)
-    check_prediction_type(kClassName, config.prediction_type,
+    check_prediction_type(kUnipcName, config.prediction_type,
                           {PredictionType::epsilon, PredictionType::sample, PredictionType::v_prediction});
 }
 
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_unipc(const Json& json) {
-  const auto config = read_config<UniPcConfig>(kClassName, json);
+  const auto config = read_config<UniPcConfig>(kUnipcName, json);
   check(config);
   return std::make_shared<UniPcScheduler>(config, settled_config(json, to_json(config), {"solver_type"}));
 }

@@ -16,7 +16,7 @@
 namespace unnoise {
 namespace {
 
-constexpr auto kClassName = "DDPMWuerstchenScheduler";
+constexpr auto kWuerstchenName = "DDPMWuerstchenScheduler";
 
 struct WuerstchenConfig {
   double scaler = 1;
@@ -88,7 +88,8 @@ class WuerstchenSolver final : public Solver {
 class WuerstchenScheduler final : public Scheduler {
  public:
   WuerstchenScheduler(const WuerstchenConfig& config, const Json& json)
-      : Scheduler(kUsualTimesteps, PredictionType::epsilon, kClassName, json, to_json(config)), schedule_(config) {}
+      : Scheduler(kUsualTimesteps, PredictionType::epsilon, kWuerstchenName, json, to_json(config)),
+        schedule_(config) {}
 
   std::vector<std::string_view> run_options() const override { return {"timesteps"}; }
 
@@ -121,12 +122,12 @@ class WuerstchenScheduler final : public Scheduler {
 }  // namespace
 
 std::shared_ptr<const Scheduler> make_wuerstchen(const Json& json) {
-  const auto config = read_config<WuerstchenConfig>(kClassName, json);
+  const auto config = read_config<WuerstchenConfig>(kWuerstchenName, json);
   if (!(config.scaler > 0 && config.scaler <= 1000))
     throw usage_error(
-        fmt::format("{}: scaler: expected above 0 and at most 1000, found {}", kClassName, config.scaler));
+        fmt::format("{}: scaler: expected above 0 and at most 1000, found {}", kWuerstchenName, config.scaler));
   if (!(config.s >= 0 && config.s <= 1000))
-    throw usage_error(fmt::format("{}: s: expected 0 to 1000, found {}", kClassName, config.s));
+    throw usage_error(fmt::format("{}: s: expected 0 to 1000, found {}", kWuerstchenName, config.s));
   return std::make_shared<WuerstchenScheduler>(config, json);
 }
 
