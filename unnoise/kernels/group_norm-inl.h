@@ -86,27 +86,18 @@ void normalise(const T* x, int64_t pixels, int64_t channels, const float* mean, 
     for_vectors(channels, [&](auto d, int64_t c) {
       const auto centred = hn::Sub(load_floats(d, x + c), hn::LoadU(d, mean + c));
       auto z = hn::MulAdd(centred, hn::LoadU(d, scale + c), hn::LoadU(d, bias + c));
-      if constexpr (kSilu) {
-        const auto one = hn::Set(d, 1.0F);
-        z = hn::Div(z, hn::Add(one, exp(d, hn::Neg(z))));
-      }
+      if constexpr (kSilu) z = hn::Mul(z, sigmoid(d, z));
       store_floats(d, z, y + c);
     });
 }
 
-/// The gradient of z from that of y: times s (1 + z (1 - s)) with s the sigmoid of z.
-template <bool kSilu, class D, class V = hn::Vec<D>>
-HWY_INLINE V through_silu(D d, V dy, V z) {
-  if constexpr (!kSilu) return dy;
-  const V one = hn::Set(d, 1.0F);
-  const V s = sigmoid(d, z);
-  return hn::Mul(dy, hn::Mul(s, hn::MulAdd(z, hn::Sub(one, s), one)));
-}
-
-/// Of every channel: the sums of dz and of dz (x - mean) over a block. Writes dz where `out` is given.
+/// Of every channel: the sums of dz and of dz (x - mean) over a block, where dz is dy times the derivative of
+/// y = z s, s the sigmoid of z, or dy itself. Writes dz and y where they are given.
 template <bool kSilu, int kVectors, class D, class T>
 HWY_INLINE void channel_gradients(D d, const T* dy, const T* x, int64_t pixels, int64_t stride, const float* mean,
-                                  const float* scale, const float* bias, float* sum, float* product, T* out) {
+                                  const float* scale, const float* bias, float* sum, float* product, T* dz_out,
+                                  T* y_out) {
+  const auto one = hn::Set(d, 1.0F);
   constexpr int64_t kLanes = hn::MaxLanes(d);
   hn::Vec<D> sums[kVectors], products[kVectors];
   for (int v = 0; v < kVectors; ++v) sums[v] = products[v] = hn::Zero(d);
@@ -116,10 +107,16 @@ HWY_INLINE void channel_gradients(D d, const T* dy, const T* x, int64_t pixels, 
       const int64_t c = v * kLanes, i = p * stride + c;
       const auto centred = hn::Sub(load_floats(d, x + i), hn::LoadU(d, mean + c));
       const auto z = hn::MulAdd(centred, hn::LoadU(d, scale + c), hn::LoadU(d, bias + c));
-      const auto dz = through_silu<kSilu>(d, load_floats(d, dy + i), z);
+      auto dz = load_floats(d, dy + i), y = z;
+      if constexpr (kSilu) {
+        const auto s = sigmoid(d, z);
+        y = hn::Mul(z, s);
+        dz = hn::Mul(dz, hn::Mul(s, hn::MulAdd(z, hn::Sub(one, s), one)));
+      }
       sums[v] = hn::Add(sums[v], dz);
       products[v] = hn::MulAdd(dz, centred, products[v]);
-      if (out) store_floats(d, dz, out + i);
+      if (y_out) store_floats(d, y, y_out + i);
+      if (dz_out) store_floats(d, dz, dz_out + i);
     }
   }
   for (int v = 0; v < kVectors; ++v) {
@@ -130,10 +127,10 @@ HWY_INLINE void channel_gradients(D d, const T* dy, const T* x, int64_t pixels, 
 
 template <bool kSilu, class T>
 void gradient_sums(const T* dy, const T* x, int64_t pixels, int64_t channels, const float* mean, const float* scale,
-                   const float* bias, float* sums, T* dz) {
+                   const float* bias, float* sums, T* dz, T* y) {
   const auto some = [&]<int kVectors>(auto d, int64_t c) {
     channel_gradients<kSilu, kVectors>(d, dy + c, x + c, pixels, channels, mean + c, scale + c, bias + c, sums + c,
-                                       sums + channels + c, dz ? dz + c : nullptr);
+                                       sums + channels + c, dz ? dz + c : nullptr, y ? y + c : nullptr);
   };
   for_channels<2>(
       channels, [&](auto d, int64_t c) { some.template operator()<2>(d, c); },

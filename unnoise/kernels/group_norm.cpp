@@ -25,7 +25,7 @@ struct GroupNormLoops {
   void (*normalise[2])(const T* x, int64_t pixels, int64_t channels, const float* mean, const float* scale,
                        const float* bias, T* y);
   void (*gradient_sums[2])(const T* dy, const T* x, int64_t pixels, int64_t channels, const float* mean,
-                           const float* scale, const float* bias, float* sums, T* dz);
+                           const float* scale, const float* bias, float* sums, T* dz, T* y);
   void (*input_gradient)(const T* dz, const T* x, int64_t pixels, int64_t channels, const float* mean,
                          const float* scale, const float* constant, const float* slope, T* dx);
 };
@@ -185,7 +185,7 @@ void group_norm(const GroupNormShape& s, const T* x, const float* weight, const 
 
 template <class T>
 void group_norm_backward(const GroupNormShape& s, const GroupNormSaved<T>& saved, const T* dy, T* dx, float* dweight,
-                         float* dbias) {
+                         float* dbias, T* y) {
   if (s.images * s.pixels * s.channels == 0) {
     if (dweight) std::fill_n(dweight, s.channels, 0.0F), std::fill_n(dbias, s.channels, 0.0F);
     return;
@@ -205,7 +205,7 @@ void group_norm_backward(const GroupNormShape& s, const GroupNormSaved<T>& saved
       [&](int64_t image, int64_t b, const Workspace& w) {
         loops.gradient_sums[saved.silu](dy + offset(image, b), saved.x + offset(image, b), blocks.length(b), channels,
                                         w.tables, w.tables + channels, saved.bias, w.partials + b * 2 * channels,
-                                        keep_dz ? dx + offset(image, b) : nullptr);
+                                        keep_dz ? dx + offset(image, b) : nullptr, y ? y + offset(image, b) : nullptr);
       },
       [&](int64_t image, const Workspace& w) {
         double *const sums = w.totals, *const products = w.totals + channels;
@@ -246,9 +246,9 @@ template void group_norm(const GroupNormShape&, const float*, const float*, cons
 template void group_norm(const GroupNormShape&, const bf16*, const float*, const float*, double, bool, bf16*, float*,
                          float*);
 template void group_norm_backward(const GroupNormShape&, const GroupNormSaved<float>&, const float*, float*, float*,
-                                  float*);
+                                  float*, float*);
 template void group_norm_backward(const GroupNormShape&, const GroupNormSaved<bf16>&, const bf16*, bf16*, float*,
-                                  float*);
+                                  float*, bf16*);
 
 }  // namespace unnoise::kernels
 #endif

@@ -31,9 +31,10 @@ struct GroupNormSaved {
   bool silu;
 };
 
-/// Gradients from dy, the one of y. dx may be null and may be dy; dweight and dbias [channels] are null together.
+/// Gradients from dy, the one of y. dx may be null and may be dy; dweight and dbias [channels] are null together. Where
+/// y is given it is written again, which is cheaper on the way than on its own.
 template <class T>
 void group_norm_backward(const GroupNormShape& shape, const GroupNormSaved<T>& saved, const T* dy, T* dx,
-                         float* dweight, float* dbias);
+                         float* dweight, float* dbias, T* y = nullptr);
 
 }  // namespace unnoise::kernels

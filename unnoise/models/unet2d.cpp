@@ -7,6 +7,7 @@
 
 #include "unnoise/core/error.h"
 #include "unnoise/models/unet2d_layers.h"
+#include "unnoise/nn/norm_conv.h"
 #include "unnoise/nn/trace.h"
 
 namespace unnoise {
@@ -149,7 +150,7 @@ Tensor UNet2D::operator()(const Tensor& x, const Tensor& timesteps, const Tensor
   if (mid_block_) h = (*mid_block_)(h, temb);
   picture = Tensor();
   for (const auto& block : up_blocks_) h = (*block)(h, temb, kept, picture);
-  h = (*conv_out_)(conv_norm_out_->with_silu(h)).contiguous();  // the kernels' layout is not for the outside
+  h = norm_silu_conv(h, *conv_norm_out_, *conv_out_).contiguous();  // the kernels' layout is not for the outside
 
   if (picture.defined()) h = h + picture;
   if (options_.time_embedding_type == TimeEmbeddingType::fourier) h = h / t.to(h.scalar_type()).view({-1, 1, 1, 1});

@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <fmt/format.h>
 
+#include "unnoise/nn/norm_conv.h"
 #include "unnoise/nn/trace.h"
 
 namespace unnoise {
@@ -41,27 +42,36 @@ Tensor ResnetBlock2D::operator()(const Tensor& x, const Tensor& temb) const {
   if (time_emb_proj_) time = (*time_emb_proj_)(activate(temb, options_.activation));
   const bool scales = time.defined() && options_.time_injection == TimeInjection::scale_shift;
 
-  Tensor h = resample(norm_and_activate(norm1_, x), options_.resampling);
-  h = conv1_(h, {.image_bias = scales ? Tensor() : time});
-  if (scales) {
-    const auto scale_shift = time.unsqueeze(-1).unsqueeze(-1).chunk(2, 1);
-    h = activate(norm2_(h) * (scale_shift[0] + 1) + scale_shift[1], options_.activation);
-  } else {
-    h = norm_and_activate(norm2_, h);
-  }
-  h = dropout_(h);
+  const ConvSums time_sum{.image_bias = scales ? Tensor() : time};
+  Tensor h;
+  if (options_.resampling == Resampling::none && uses_silu())
+    h = norm_silu_conv(x, norm1_, conv1_, time_sum);
+  else
+    h = conv1_(resample(norm_and_activate(norm1_, x), options_.resampling), time_sum);
 
   Tensor shortcut = resample(x, options_.resampling);
   if (conv_shortcut_) shortcut = (*conv_shortcut_)(shortcut);
-  Tensor y = conv2_(h, {.residual = shortcut});
+  Tensor y;
+  if (scales) {
+    const auto scale_shift = time.unsqueeze(-1).unsqueeze(-1).chunk(2, 1);
+    h = activate(norm2_(h) * (scale_shift[0] + 1) + scale_shift[1], options_.activation);
+    y = conv2_(dropout_(h), {.residual = shortcut});
+  } else if (uses_silu() && !dropout_.is_active()) {
+    y = norm_silu_conv(h, norm2_, conv2_, {.residual = shortcut});
+  } else {
+    y = conv2_(dropout_(norm_and_activate(norm2_, h)), {.residual = shortcut});
+  }
   if (options_.output_scale_factor != 1) y = y / options_.output_scale_factor;
   Trace::note(*this, y);
   return y;
 }
 
 Tensor ResnetBlock2D::norm_and_activate(const GroupNorm& norm, const Tensor& x) const {
-  const bool silu = options_.activation == Activation::silu || options_.activation == Activation::swish;
-  return silu ? norm.with_silu(x) : activate(norm(x), options_.activation);
+  return uses_silu() ? norm.with_silu(x) : activate(norm(x), options_.activation);
+}
+
+bool ResnetBlock2D::uses_silu() const {
+  return options_.activation == Activation::silu || options_.activation == Activation::swish;
 }
 
 std::string ResnetBlock2D::describe() const {

@@ -42,6 +42,7 @@ class ResnetBlock2D final : public Module {
 
  private:
   Tensor norm_and_activate(const GroupNorm& norm, const Tensor& x) const;
+  bool uses_silu() const;
 
   ResnetOptions options_;
   GroupNorm norm1_;
