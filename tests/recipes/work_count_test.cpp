@@ -6,6 +6,7 @@
 
 #include "tests/nn/counting_allocator.h"
 #include "unnoise/models/unet2d.h"
+#include "unnoise/nn/allocator.h"
 #include "unnoise/nn/kernel_choice.h"
 #include "unnoise/schedulers/scheduler.h"
 #include "unnoise/training/train_step.h"
@@ -28,6 +29,8 @@ constexpr double kMap = kBatch * 32 * 16 * 16 * 4;
 
 class WorkCount : public testing::Test {
  protected:
+  /// Before the first of CountingAllocators, each of which outranks it.
+  static void SetUpTestSuite() { use_caching_allocator(); }
   ~WorkCount() override { set_kernel_choice(Kernels::fast); }
 
   Allocations training_step(Kernels kernels) {
@@ -77,6 +80,20 @@ TEST_F(WorkCount, AllocationsOfASamplingStep) {
   const Allocations fast = forward_pass(Kernels::fast);
   EXPECT_LE(fast.count, 300);
   EXPECT_LE(static_cast<double>(fast.bytes), 63 * kMap);
+}
+
+/// What the operators ask for comes from memory that the step before left, none from the system.
+TEST_F(WorkCount, NothingNewFromTheSystemOnceWarm) {
+  Rng rng(0);
+  UNet2D unet(small_network(), &rng);
+  const Tensor x = rng.normal({kBatch, 3, 16, 16}), t = at::full({}, 500, at::kLong);
+  const c10::NoGradGuard no_grad;
+  for (int i = 0; i < 2; ++i) unet(x, t);
+  const auto before = allocator_statistics();
+  for (int i = 0; i < 20; ++i) unet(x, t);
+  const auto after = allocator_statistics();
+  EXPECT_GT(after.allocated_bytes, before.allocated_bytes) << "the region is in use";
+  EXPECT_EQ(after.growths, before.growths);
 }
 
 TEST_F(WorkCount, LessThanThePlainPath) {
