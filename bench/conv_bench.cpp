@@ -34,7 +34,7 @@ struct Maps {
     dx = zeros(scratch[2], pixels * in, T{});
     w = zeros(scratch[3], in * out * 9, 0.0F);
     dw = zeros(scratch[4], in * out * 9, 0.0F);
-    packed = zeros(scratch[5], conv3x3_packed_size(shape), 0.0F);
+    packed = zeros(scratch[5], conv3x3_packed_size<T>(shape), 0.0F);
   }
   void count(benchmark::State& state) const {
     const double pixels = static_cast<double>(shape.batch * shape.height * shape.width);
@@ -52,7 +52,7 @@ void conv3x3_forward(benchmark::State& state) {
 template <class T>
 void conv3x3_sampling(benchmark::State& state) {
   Maps<T> m(state);
-  pack_conv3x3(m.shape, m.w, m.packed);
+  pack_conv3x3<T>(m.shape, m.w, m.packed);
   for (auto _ : state) conv3x3_packed(m.shape, m.x, m.packed, ConvAddends<T>{}, m.y);
   m.count(state);
 }

@@ -120,8 +120,8 @@ TEST(Conv3x3, AgreesWithItsDefinition) {
       conv3x3_input_gradient(as_3x3(s), c.dy.data(), c.w.data(), dx.data());
       conv3x3_weight_gradient(as_3x3(s), c.x.data(), c.dy.data(), dw.data());
       EXPECT_LT(relative_error(y, c.expected.y), kWinograd);
-      Packed packed(conv3x3_packed_size(as_3x3(s)));
-      pack_conv3x3(as_3x3(s), c.w.data(), packed.data());
+      Packed packed(conv3x3_packed_size<float>(as_3x3(s)));
+      pack_conv3x3<float>(as_3x3(s), c.w.data(), packed.data());
       Floats again(c.dy.size());
       conv3x3_packed(as_3x3(s), c.x.data(), packed.data(), ConvAddends<float>{}, again.data());
       EXPECT_EQ(again, y);
@@ -205,6 +205,10 @@ TEST(Conv3x3, AgreesWithItsDefinitionInBfloat16) {
         conv3x3_input_gradient(as_3x3(s), dy.data(), c.w.data(), dx.data());
         conv3x3_weight_gradient(as_3x3(s), x.data(), dy.data(), dw.data());
         EXPECT_LT(relative_error(widened(y), expected.y), products + ends);
+        Packed packed(conv3x3_packed_size<bf16>(as_3x3(s)));
+        pack_conv3x3<bf16>(as_3x3(s), c.w.data(), packed.data());
+        conv3x3_packed(as_3x3(s), x.data(), packed.data(), ConvAddends<bf16>{}, y.data());
+        EXPECT_LT(relative_error(widened(y), expected.y), products + ends) << "packed";
         EXPECT_LT(relative_error(widened(dx), expected.dx), products + ends);
         EXPECT_LT(relative_error(dw, expected.dw), products);
       });

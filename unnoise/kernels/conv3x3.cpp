@@ -47,6 +47,21 @@ HWY_INLINE void multiply_tiles(const bf16* v, int64_t in, const bf16* z, int64_t
 /// Tiles whose products with one panel are made together, frequency after frequency, and then put back.
 inline constexpr int64_t kChunk = 2 * kTileRows;
 
+template <class F>
+int64_t panel_size(const Conv3x3Shape& shape) {
+  return kFrequencies<F> * shape.in_channels * kPanel;
+}
+
+/// All panels' weights as the products read them.
+template <class F, class P>
+void transform_all_weights(const Conv3x3Shape& shape, const ConvWeights& w, P* u) {
+  parallel_for(panels(shape.out_channels), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; ++p)
+      transform_weights<F>(w, shape.in_channels, p, std::min(kPanel, shape.out_channels - p * kPanel), 0,
+                           shape.in_channels, u + p * panel_size<F>(shape));
+  });
+}
+
 /// The transformed inputs of a block of tiles times panels of weights, both of type P.
 template <class F, class T, class P>
 class PanelProducts {
@@ -55,26 +70,19 @@ class PanelProducts {
                 T* y)
       : shape_(shape), tiles_(tiles), w_(w), addends_(addends), y_(y) {}
 
-  int64_t panel_size() const { return kFrequencies<F> * shape_.in_channels * kPanel; }
   int64_t outs(int64_t panel) const { return std::min(kPanel, shape_.out_channels - panel * kPanel); }
 
-  /// All panels' weights, for several blocks.
-  void transform_all(P* u) const {
-    parallel_for(panels(shape_.out_channels), 1, [&](int64_t begin, int64_t end) {
-      for (int64_t p = begin; p < end; ++p)
-        transform_weights<F>(w_, shape_.in_channels, p, outs(p), 0, shape_.in_channels, u + p * panel_size());
-    });
-  }
-
-  /// Tiles [first, first + count), whose inputs are v, with ready weights: a chunk at a time, by all threads.
-  void multiply(const Spectrum<P>& v, int64_t first, int64_t count, const P* all_weights) const {
+  /// Tiles [first, first + count), whose inputs are v, with ready weights: a chunk at a time, by all threads. Panel by
+  /// panel where the weights are more to read than the inputs, else chunk by chunk.
+  void multiply(const Spectrum<P>& v, int64_t first, int64_t count, const P* all_weights, bool by_panel) const {
     const int64_t chunks = (count + kChunk - 1) / kChunk, n = panels(shape_.out_channels);
     parallel_for(n * chunks, 1, [&](int64_t begin, int64_t end) {
       thread_local Scratch scratch;
       const Spectrum<float> m = products(scratch, kChunk);
       for (int64_t task = begin; task < end; ++task) {
-        const int64_t chunk = task / n, from = chunk * count / chunks, to = (chunk + 1) * count / chunks;
-        multiply_chunk(v, first, from, to, task % n, all_weights, m);
+        const int64_t chunk = by_panel ? task % chunks : task / n, panel = by_panel ? task / chunks : task % n;
+        const int64_t from = chunk * count / chunks, to = (chunk + 1) * count / chunks;
+        multiply_chunk(v, first, from, to, panel, all_weights, m);
       }
     });
   }
@@ -124,7 +132,7 @@ class PanelProducts {
 
   void multiply_chunk(const Spectrum<P>& v, int64_t first, int64_t from, int64_t to, int64_t panel,
                       const P* all_weights, const Spectrum<float>& m) const {
-    add_products(v, from, to, 0, shape_.in_channels, all_weights + panel * panel_size(), m);
+    add_products(v, from, to, 0, shape_.in_channels, all_weights + panel * panel_size<F>(shape_), m);
     put_back(first, from, to, panel, m);
   }
 
@@ -177,18 +185,21 @@ void convolve(const Conv3x3Shape& shape, const T* x, const ConvWeights& w, const
   thread_local Scratch spectrum_scratch, weight_scratch;
   const int64_t stride = Spectrum<P>::stride(block, in);
   const Spectrum<P> v{spectrum_scratch.get<P>(kFrequencies<F> * stride), in, stride};
-  P* all_weights = nullptr;
-  if (!few) {
-    all_weights = weight_scratch.get<P>(panels(shape.out_channels) * products.panel_size());
-    products.transform_all(all_weights);
-    if (kChunk * tile_bytes <= kPrivateBytes) return products.transform_and_multiply_chunks(x, all_weights);
+  const P* all_weights = nullptr;
+  if constexpr (std::is_same_v<P, bf16>)
+    if (w.packed) all_weights = reinterpret_cast<const bf16*>(w.data);
+  if (!few && !all_weights) {
+    P* u = weight_scratch.get<P>(panels(shape.out_channels) * panel_size<F>(shape));
+    transform_all_weights<F>(shape, w, u);
+    all_weights = u;
   }
+  if (!few && kChunk * tile_bytes <= kPrivateBytes) return products.transform_and_multiply_chunks(x, all_weights);
   for (int64_t first = 0; first < tiles.count; first += block) {
     const int64_t count = std::min(block, tiles.count - first);
     parallel_for(count, 1, [&](int64_t begin, int64_t end) {
       transform_inputs<F, SumOver::channels>(tiles, x, first, first + begin, first + end, v);
     });
-    few ? products.transform_and_multiply(v, count) : products.multiply(v, first, count, all_weights);
+    all_weights ? products.multiply(v, first, count, all_weights, few) : products.transform_and_multiply(v, count);
   }
 }
 
@@ -253,6 +264,21 @@ bool prefers_bf16_products(const Conv3x3Shape& shape) {
   return has_bf16_products() && shape.in_channels >= 64 && shape.out_channels >= 64;
 }
 
+void pack_for_float(const Conv3x3Shape& s, const float* w, float* packed) {
+  pack_weights(s, {w, s.in_channels * 9, 9, false, false}, packed);
+}
+/// Spectra of bfloat16 are no larger than taps of float32, so that they may be kept, and save the transform.
+void pack_for_bf16(const Conv3x3Shape& s, const float* w, float* packed) {
+  if (prefers_bf16_products(s))
+    transform_all_weights<F23>(s, {w, s.in_channels * 9, 9, false, false}, reinterpret_cast<bf16*>(packed));
+  else
+    pack_for_float(s, w, packed);
+}
+int64_t packed_size_for_bf16(const Conv3x3Shape& s) {
+  const int64_t floats = prefers_bf16_products(s) ? kFrequencies<F23> / 2 : 9;
+  return panels(s.out_channels) * kPanel * s.in_channels * floats;
+}
+
 template <class T>
 void convolve_with_floats(const Conv3x3Shape& s, const T* x, const ConvWeights& w, const ConvAddends<T>& a, T* y) {
   prefers_small_tiles(s) ? convolve<F23, float>(s, x, w, a, y) : convolve<F43, float>(s, x, w, a, y);
@@ -282,7 +308,9 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace unnoise::kernels {
 
-HWY_EXPORT(pack_weights);
+HWY_EXPORT(pack_for_float);
+HWY_EXPORT(pack_for_bf16);
+HWY_EXPORT(packed_size_for_bf16);
 HWY_EXPORT(convolve_float);
 HWY_EXPORT(convolve_bf16);
 HWY_EXPORT(weight_gradient_float);
@@ -309,10 +337,20 @@ void conv3x3(const Conv3x3Shape& s, const T* x, const float* w, const ConvAddend
   convolve_on_target(s, x, {w, s.in_channels * 9, 9, false, false}, addends, y);
 }
 
-int64_t conv3x3_packed_size(const Conv3x3Shape& s) { return panels(s.out_channels) * kPanel * s.in_channels * 9; }
+template <class T>
+int64_t conv3x3_packed_size(const Conv3x3Shape& s) {
+  if constexpr (std::is_same_v<T, float>)
+    return panels(s.out_channels) * kPanel * s.in_channels * 9;
+  else
+    return HWY_DYNAMIC_DISPATCH(packed_size_for_bf16)(s);
+}
 
+template <class T>
 void pack_conv3x3(const Conv3x3Shape& s, const float* w, float* packed) {
-  HWY_DYNAMIC_DISPATCH(pack_weights)(s, {w, s.in_channels * 9, 9, false, false}, packed);
+  if constexpr (std::is_same_v<T, float>)
+    HWY_DYNAMIC_DISPATCH(pack_for_float)(s, w, packed);
+  else
+    HWY_DYNAMIC_DISPATCH(pack_for_bf16)(s, w, packed);
 }
 
 template <class T>
@@ -335,6 +373,8 @@ void conv3x3_weight_gradient(const Conv3x3Shape& s, const T* x, const T* dy, flo
 }
 
 #define UNNOISE_INSTANTIATE(T)                                                                          \
+  template int64_t conv3x3_packed_size<T>(const Conv3x3Shape&);                                         \
+  template void pack_conv3x3<T>(const Conv3x3Shape&, const float*, float*);                             \
   template void conv3x3(const Conv3x3Shape&, const T*, const float*, const ConvAddends<T>&, T*);        \
   template void conv3x3_packed(const Conv3x3Shape&, const T*, const float*, const ConvAddends<T>&, T*); \
   template void conv3x3_input_gradient(const Conv3x3Shape&, const T*, const float*, T*);                \

@@ -37,9 +37,12 @@ struct ConvAddends {
 template <class T>
 void conv3x3(const Conv3x3Shape& shape, const T* x, const float* w, const ConvAddends<T>& addends, T* y);
 
-/// The same with weights that were packed once, for sampling: conv3x3_packed_size(shape) floats, aligned to 64 bytes,
-/// whose order is the kernel's own. The batch and the size of the map may differ from call to call.
+/// The same with weights that were packed once for maps of type T, for sampling: conv3x3_packed_size<T>(shape) floats,
+/// aligned to 64 bytes, whose order is the kernel's own. The batch and the size of the map may differ from call to
+/// call. Where the sizes for two types are equal, so are the contents.
+template <class T>
 int64_t conv3x3_packed_size(const Conv3x3Shape& shape);
+template <class T>
 void pack_conv3x3(const Conv3x3Shape& shape, const float* w, float* packed);
 template <class T>
 void conv3x3_packed(const Conv3x3Shape& shape, const T* x, const float* packed, const ConvAddends<T>& addends, T* y);

@@ -19,7 +19,7 @@
 namespace unnoise::kernels {
 
 /// Weights as the sum sees them: tap (r, s) from input i to output o is data[o * out + i * in + (r, s)]; packed ones
-/// are data[panel][i][tap][o].
+/// are data[panel][i][tap][o], or for products of bfloat16 the transformed bfloat16 that the products read.
 struct ConvWeights {
   const float* data;
   int64_t out, in;

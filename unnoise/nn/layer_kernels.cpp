@@ -45,8 +45,8 @@ void convolve_3x3(const ConvCall& call, const Tensor& x, const Tensor& w, const 
   const kernels::ConvAddends<T> addends{data_or_null<float>(bias), data_or_null<float>(image_bias),
                                         data_or_null<T>(residual)};
   if (!cache) return kernels::conv3x3(shape, data<T>(x), data<float>(w), addends, mutable_data<T>(y));
-  const Tensor packed = cache->get(w, kernels::conv3x3_packed_size(shape),
-                                   [&](float* to) { kernels::pack_conv3x3(shape, data<float>(w), to); });
+  const Tensor packed = cache->get(w, kernels::conv3x3_packed_size<T>(shape),
+                                   [&](float* to) { kernels::pack_conv3x3<T>(shape, data<float>(w), to); });
   kernels::conv3x3_packed(shape, data<T>(x), data<float>(packed), addends, mutable_data<T>(y));
 }
 

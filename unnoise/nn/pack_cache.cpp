@@ -9,8 +9,9 @@ bool PackCache::is_for(const Tensor& weight) {
   return !c10::GradMode::is_enabled() && !weight.requires_grad() && !weight.is_inference();
 }
 
-bool PackCache::is_current(const Tensor& weight) const {
-  return packed_.defined() && source_ == weight.const_data_ptr() && version_ == weight._version();
+bool PackCache::is_current(const Tensor& weight, int64_t size) const {
+  return packed_.defined() && packed_.numel() == size && source_ == weight.const_data_ptr() &&
+         version_ == weight._version();
 }
 
 void PackCache::remember(const Tensor& weight) {

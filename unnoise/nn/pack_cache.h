@@ -15,11 +15,12 @@ class PackCache {
   /// its optimizer does not tell.)
   static bool is_for(const Tensor& weight);
 
-  /// `size` floats, aligned to 64 bytes, that pack(float* to) filled from `weight` as it is now.
+  /// `size` floats, aligned to 64 bytes, that pack(float* to) filled from `weight` as it is now. Another size means
+  /// another order.
   template <class Pack>
   Tensor get(const Tensor& weight, int64_t size, const Pack& pack) {
     const std::lock_guard lock(mutex_);
-    if (!is_current(weight)) {
+    if (!is_current(weight, size)) {
       packed_ = Tensor();  // free first: both together would be a peak of memory
       packed_ = make(size);
       pack(packed_.mutable_data_ptr<float>());
@@ -29,7 +30,7 @@ class PackCache {
   }
 
  private:
-  bool is_current(const Tensor& weight) const;
+  bool is_current(const Tensor& weight, int64_t size) const;
   void remember(const Tensor& weight);
   static Tensor make(int64_t size);
 
