@@ -120,11 +120,6 @@ TEST(Conv3x3, AgreesWithItsDefinition) {
       conv3x3_input_gradient(as_3x3(s), c.dy.data(), c.w.data(), dx.data());
       conv3x3_weight_gradient(as_3x3(s), c.x.data(), c.dy.data(), dw.data());
       EXPECT_LT(relative_error(y, c.expected.y), kWinograd);
-      Packed packed(conv3x3_packed_size<float>(as_3x3(s)));
-      pack_conv3x3<float>(as_3x3(s), c.w.data(), packed.data());
-      Floats again(c.dy.size());
-      conv3x3_packed(as_3x3(s), c.x.data(), packed.data(), ConvAddends<float>{}, again.data());
-      EXPECT_EQ(again, y);
       EXPECT_LT(relative_error(dx, c.expected.dx), kWinograd);
       EXPECT_LT(relative_error(dw, c.expected.dw), kWinograd);
     });
@@ -205,10 +200,14 @@ TEST(Conv3x3, AgreesWithItsDefinitionInBfloat16) {
         conv3x3_input_gradient(as_3x3(s), dy.data(), c.w.data(), dx.data());
         conv3x3_weight_gradient(as_3x3(s), x.data(), dy.data(), dw.data());
         EXPECT_LT(relative_error(widened(y), expected.y), products + ends);
-        Packed packed(conv3x3_packed_size<bf16>(as_3x3(s)));
-        pack_conv3x3<bf16>(as_3x3(s), c.w.data(), packed.data());
-        conv3x3_packed(as_3x3(s), x.data(), packed.data(), ConvAddends<bf16>{}, y.data());
-        EXPECT_LT(relative_error(widened(y), expected.y), products + ends) << "packed";
+        if (const int64_t size = conv3x3_packed_size(as_3x3(s))) {
+          EXPECT_TRUE(native && has_bf16_products());
+          std::vector<bf16> packed(static_cast<size_t>(size) + 32);
+          bf16* const aligned = packed.data() + (-reinterpret_cast<uintptr_t>(packed.data()) & 63) / sizeof(bf16);
+          pack_conv3x3(as_3x3(s), c.w.data(), aligned);
+          conv3x3_packed(as_3x3(s), x.data(), aligned, {}, y.data());
+          EXPECT_LT(relative_error(widened(y), expected.y), products + ends) << "packed";
+        }
         EXPECT_LT(relative_error(widened(dx), expected.dx), products + ends);
         EXPECT_LT(relative_error(dw, expected.dw), products);
       });

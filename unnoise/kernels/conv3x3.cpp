@@ -6,8 +6,6 @@
 #define HWY_TARGET_INCLUDE "unnoise/kernels/conv3x3.cpp"
 #include <hwy/foreach_target.h>  // must come before the inner loops
 
-#include <hwy/cache_control.h>
-
 #include "unnoise/kernels/gemm_bf16.h"
 #include "unnoise/kernels/parallel.h"
 #include "unnoise/kernels/winograd_tiles-inl.h"
@@ -57,8 +55,8 @@ template <class F, class P>
 void transform_all_weights(const Conv3x3Shape& shape, const ConvWeights& w, P* u) {
   parallel_for(panels(shape.out_channels), 1, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p)
-      transform_weights<F>(w, shape.in_channels, p, std::min(kPanel, shape.out_channels - p * kPanel), 0,
-                           shape.in_channels, u + p * panel_size<F>(shape));
+      transform_weights<F>(w, p, std::min(kPanel, shape.out_channels - p * kPanel), 0, shape.in_channels,
+                           u + p * panel_size<F>(shape));
   });
 }
 
@@ -115,12 +113,10 @@ class PanelProducts {
       for (int64_t p = begin; p < end; ++p) {
         for (int64_t c = 0; c < in; c += kDepth) {
           const int64_t depth = std::min(kDepth, in - c);
-          transform_weights<F>(w_, in, p, outs(p), c, depth, u);
-          const bool is_last = p + 1 == end && c + depth == in;
-          const float* next_weights = w_.packed && !is_last ? w_.data + (p * in + c + depth) * 9 * kPanel : nullptr;
+          transform_weights<F>(w_, p, outs(p), c, depth, u);
           for (int64_t from = 0; from < count; from += kChunk)
             add_products(v, from, std::min(from + kChunk, count), c, depth, u,
-                         {m.at(0, from), kPanel, m.frequency_stride}, from == 0 ? next_weights : nullptr);
+                         {m.at(0, from), kPanel, m.frequency_stride});
         }
         put_back(0, 0, count, p, m);
       }
@@ -142,13 +138,9 @@ class PanelProducts {
   }
 
   /// m (+)= v u of the tiles [from,to), at most kChunk, and `depth` inputs from first_in, which m then starts with.
-  /// Meanwhile the next packed weights come from memory, which the products leave idle.
   void add_products(const Spectrum<P>& v, int64_t from, int64_t to, int64_t first_in, int64_t depth, const P* u,
-                    const Spectrum<float>& m, const float* next_weights = nullptr) const {
-    constexpr int64_t kLine = 16;  // floats
-    const int64_t ahead = next_weights ? std::min(kDepth, shape_.in_channels) * 9 * kPanel / kFrequencies<F> : 0;
+                    const Spectrum<float>& m) const {
     for (int64_t f = 0; f < kFrequencies<F>; ++f) {
-      for (int64_t i = f * ahead; i < (f + 1) * ahead; i += kLine) hwy::Prefetch(next_weights + i);
       const P* rows[kChunk];
       for (int64_t t = from; t < to; ++t) rows[t - from] = v.at(f, t) + first_in;
       multiply_rows_with_panel(rows, to - from, depth, u + f * depth * kPanel, m.at(f, 0), first_in > 0);
@@ -186,8 +178,7 @@ void convolve(const Conv3x3Shape& shape, const T* x, const ConvWeights& w, const
   const int64_t stride = Spectrum<P>::stride(block, in);
   const Spectrum<P> v{spectrum_scratch.get<P>(kFrequencies<F> * stride), in, stride};
   const P* all_weights = nullptr;
-  if constexpr (std::is_same_v<P, bf16>)
-    if (w.packed) all_weights = reinterpret_cast<const bf16*>(w.data);
+  if constexpr (std::is_same_v<P, bf16>) all_weights = w.spectra;
   if (!few && !all_weights) {
     P* u = weight_scratch.get<P>(panels(shape.out_channels) * panel_size<F>(shape));
     transform_all_weights<F>(shape, w, u);
@@ -241,20 +232,6 @@ void weight_gradient(const Conv3x3Shape& shape, const T* x, const T* dy, float* 
   });
 }
 
-/// Panels of taps, [panel][in][tap][kPanel], so that sampling does not gather them at every step.
-void pack_weights(const Conv3x3Shape& shape, const ConvWeights& w, float* packed) {
-  const int64_t in = shape.in_channels;
-  parallel_for(panels(shape.out_channels), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t p = begin; p < end; ++p)
-      for (int64_t j = 0; j < std::min(kPanel, shape.out_channels - p * kPanel); j += kLanes)
-        for (int64_t c = 0; c < in; ++c) {
-          Vec taps[9];
-          load_taps(w.data + (p * kPanel + j) * w.out + c * w.in, w.out, taps);
-          for (int t = 0; t < 9; ++t) hn::Store(taps[t], kFloats, packed + ((p * in + c) * 9 + t) * kPanel + j);
-        }
-  });
-}
-
 /// F(4,3) but for maps where most of its tile would lie outside.
 bool prefers_small_tiles(const Conv3x3Shape& shape) { return shape.height <= 2 || shape.width <= 2; }
 
@@ -264,19 +241,12 @@ bool prefers_bf16_products(const Conv3x3Shape& shape) {
   return has_bf16_products() && shape.in_channels >= 64 && shape.out_channels >= 64;
 }
 
-void pack_for_float(const Conv3x3Shape& s, const float* w, float* packed) {
-  pack_weights(s, {w, s.in_channels * 9, 9, false, false}, packed);
+/// Of packed weights; 0 where products are of float32: transforming those as it goes is as fast as reading more.
+int64_t packed_size(const Conv3x3Shape& s) {
+  return prefers_bf16_products(s) ? panels(s.out_channels) * panel_size<F23>(s) : 0;
 }
-/// Spectra of bfloat16 are no larger than taps of float32, so that they may be kept, and save the transform.
-void pack_for_bf16(const Conv3x3Shape& s, const float* w, float* packed) {
-  if (prefers_bf16_products(s))
-    transform_all_weights<F23>(s, {w, s.in_channels * 9, 9, false, false}, reinterpret_cast<bf16*>(packed));
-  else
-    pack_for_float(s, w, packed);
-}
-int64_t packed_size_for_bf16(const Conv3x3Shape& s) {
-  const int64_t floats = prefers_bf16_products(s) ? kFrequencies<F23> / 2 : 9;
-  return panels(s.out_channels) * kPanel * s.in_channels * floats;
+void pack(const Conv3x3Shape& s, const float* w, bf16* packed) {
+  transform_all_weights<F23>(s, {w, s.in_channels * 9, 9}, packed);
 }
 
 template <class T>
@@ -308,9 +278,8 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace unnoise::kernels {
 
-HWY_EXPORT(pack_for_float);
-HWY_EXPORT(pack_for_bf16);
-HWY_EXPORT(packed_size_for_bf16);
+HWY_EXPORT(packed_size);
+HWY_EXPORT(pack);
 HWY_EXPORT(convolve_float);
 HWY_EXPORT(convolve_bf16);
 HWY_EXPORT(weight_gradient_float);
@@ -334,34 +303,22 @@ bool takes_conv3x3(const Conv3x3Shape& s) {
 
 template <class T>
 void conv3x3(const Conv3x3Shape& s, const T* x, const float* w, const ConvAddends<T>& addends, T* y) {
-  convolve_on_target(s, x, {w, s.in_channels * 9, 9, false, false}, addends, y);
+  convolve_on_target(s, x, {w, s.in_channels * 9, 9}, addends, y);
 }
 
-template <class T>
-int64_t conv3x3_packed_size(const Conv3x3Shape& s) {
-  if constexpr (std::is_same_v<T, float>)
-    return panels(s.out_channels) * kPanel * s.in_channels * 9;
-  else
-    return HWY_DYNAMIC_DISPATCH(packed_size_for_bf16)(s);
-}
+int64_t conv3x3_packed_size(const Conv3x3Shape& s) { return HWY_DYNAMIC_DISPATCH(packed_size)(s); }
 
-template <class T>
-void pack_conv3x3(const Conv3x3Shape& s, const float* w, float* packed) {
-  if constexpr (std::is_same_v<T, float>)
-    HWY_DYNAMIC_DISPATCH(pack_for_float)(s, w, packed);
-  else
-    HWY_DYNAMIC_DISPATCH(pack_for_bf16)(s, w, packed);
-}
+void pack_conv3x3(const Conv3x3Shape& s, const float* w, bf16* packed) { HWY_DYNAMIC_DISPATCH(pack)(s, w, packed); }
 
-template <class T>
-void conv3x3_packed(const Conv3x3Shape& s, const T* x, const float* packed, const ConvAddends<T>& addends, T* y) {
-  convolve_on_target(s, x, {packed, 0, 0, false, true}, addends, y);
+void conv3x3_packed(const Conv3x3Shape& s, const bf16* x, const bf16* packed, const ConvAddends<bf16>& addends,
+                    bf16* y) {
+  convolve_on_target(s, x, {.data = nullptr, .out = 0, .in = 0, .spectra = packed}, addends, y);
 }
 
 template <class T>
 void conv3x3_input_gradient(const Conv3x3Shape& s, const T* dy, const float* w, T* dx) {
   const Conv3x3Shape turned{s.batch, s.height, s.width, s.out_channels, s.in_channels, s.batch_invariant};
-  convolve_on_target(turned, dy, {w, 9, s.in_channels * 9, true, false}, {}, dx);
+  convolve_on_target(turned, dy, {w, 9, s.in_channels * 9, true}, {}, dx);
 }
 
 template <class T>
@@ -372,12 +329,9 @@ void conv3x3_weight_gradient(const Conv3x3Shape& s, const T* x, const T* dy, flo
     HWY_DYNAMIC_DISPATCH(weight_gradient_bf16)(s, x, dy, dw);
 }
 
-#define UNNOISE_INSTANTIATE(T)                                                                          \
-  template int64_t conv3x3_packed_size<T>(const Conv3x3Shape&);                                         \
-  template void pack_conv3x3<T>(const Conv3x3Shape&, const float*, float*);                             \
-  template void conv3x3(const Conv3x3Shape&, const T*, const float*, const ConvAddends<T>&, T*);        \
-  template void conv3x3_packed(const Conv3x3Shape&, const T*, const float*, const ConvAddends<T>&, T*); \
-  template void conv3x3_input_gradient(const Conv3x3Shape&, const T*, const float*, T*);                \
+#define UNNOISE_INSTANTIATE(T)                                                                   \
+  template void conv3x3(const Conv3x3Shape&, const T*, const float*, const ConvAddends<T>&, T*); \
+  template void conv3x3_input_gradient(const Conv3x3Shape&, const T*, const float*, T*);         \
   template void conv3x3_weight_gradient(const Conv3x3Shape&, const T*, const T*, float*)
 UNNOISE_INSTANTIATE(float);
 UNNOISE_INSTANTIATE(bf16);

@@ -37,15 +37,13 @@ struct ConvAddends {
 template <class T>
 void conv3x3(const Conv3x3Shape& shape, const T* x, const float* w, const ConvAddends<T>& addends, T* y);
 
-/// The same with weights that were packed once for maps of type T, for sampling: conv3x3_packed_size<T>(shape) floats,
-/// aligned to 64 bytes, whose order is the kernel's own. The batch and the size of the map may differ from call to
-/// call. Where the sizes for two types are equal, so are the contents.
-template <class T>
+/// The same for bf16 maps with weights that were packed once, for sampling: conv3x3_packed_size(shape) values in the
+/// kernel's own order, aligned to 64 bytes; 0 where the kernel would gain nothing. The batch and the size of the map
+/// may differ from call to call.
 int64_t conv3x3_packed_size(const Conv3x3Shape& shape);
-template <class T>
-void pack_conv3x3(const Conv3x3Shape& shape, const float* w, float* packed);
-template <class T>
-void conv3x3_packed(const Conv3x3Shape& shape, const T* x, const float* packed, const ConvAddends<T>& addends, T* y);
+void pack_conv3x3(const Conv3x3Shape& shape, const float* w, bf16* packed);
+void conv3x3_packed(const Conv3x3Shape& shape, const bf16* x, const bf16* packed, const ConvAddends<bf16>& addends,
+                    bf16* y);
 
 /// dx [B,H,W,C] from dy [B,H,W,K]: the convolution of dy with the weights turned by 180 degrees.
 template <class T>

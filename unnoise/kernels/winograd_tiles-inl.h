@@ -18,13 +18,12 @@
 #define UNNOISE_KERNELS_CONV_WEIGHTS
 namespace unnoise::kernels {
 
-/// Weights as the sum sees them: tap (r, s) from input i to output o is data[o * out + i * in + (r, s)]; packed ones
-/// are data[panel][i][tap][o], or for products of bfloat16 the transformed bfloat16 that the products read.
+/// Weights as the sum sees them: tap (r, s) from input i to output o is data[o * out + i * in + (r, s)].
 struct ConvWeights {
   const float* data;
   int64_t out, in;
-  bool turned;  // by 180 degrees
-  bool packed;
+  bool turned = false;            // by 180 degrees
+  const bf16* spectra = nullptr;  // instead, for products of bfloat16: what transform_weights made of all panels
 };
 
 }  // namespace unnoise::kernels
@@ -147,29 +146,18 @@ void transform_output_gradients(const Tiles<F>& tiles, const T* dy, int64_t chan
   }
 }
 
-/// The taps of kLanes outputs from one input.
-HWY_INLINE void taps_of(const ConvWeights& w, const float* from, Vec (&taps)[9]) {
-  if (w.packed) {
-    for (int t = 0; t < 9; ++t) taps[t] = hn::Load(kFloats, from + t * kPanel);
-    return;
-  }
-  load_taps(from, w.out, taps);
-  if (w.turned)
-    for (int t = 0; t < 4; ++t) std::swap(taps[t], taps[8 - t]);
-}
-
 /// G g G' of one panel of outputs and some inputs: u [frequency][inputs][kPanel], for bfloat16
 /// [frequency][inputs/2][kPanel][2]. Columns beyond `outs` keep what they hold.
 template <class F, class P>
-void transform_weights(const ConvWeights& w, int64_t in_channels, int64_t panel, int64_t outs, int64_t first_in,
-                       int64_t ins, P* u) {
+void transform_weights(const ConvWeights& w, int64_t panel, int64_t outs, int64_t first_in, int64_t ins, P* u) {
   constexpr int kIn = F::kIn;
   for (int64_t j = 0; j < outs; j += kLanes) {
-    const float* from = w.packed ? w.data + (panel * in_channels + first_in) * 9 * kPanel + j
-                                 : w.data + (panel * kPanel + j) * w.out + first_in * w.in;
-    for (int64_t c = 0; c < ins; ++c, from += w.packed ? 9 * kPanel : w.in) {
+    const float* from = w.data + (panel * kPanel + j) * w.out + first_in * w.in;
+    for (int64_t c = 0; c < ins; ++c, from += w.in) {
       Vec taps[9];
-      taps_of(w, from, taps);
+      load_taps(from, w.out, taps);
+      if (w.turned)
+        for (int t = 0; t < 4; ++t) std::swap(taps[t], taps[8 - t]);
       transform_tile<3, kIn>([](const auto& g, auto& t) { F::weights(g, t); },
                              [&](int r, int s) { return taps[r * 3 + s]; },
                              [&](int r, int s, Vec v) {

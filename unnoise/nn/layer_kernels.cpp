@@ -44,10 +44,14 @@ void convolve_3x3(const ConvCall& call, const Tensor& x, const Tensor& w, const 
   const Tensor image_bias = image_bias_in ? image_bias_in->contiguous() : Tensor();
   const kernels::ConvAddends<T> addends{data_or_null<float>(bias), data_or_null<float>(image_bias),
                                         data_or_null<T>(residual)};
-  if (!cache) return kernels::conv3x3(shape, data<T>(x), data<float>(w), addends, mutable_data<T>(y));
-  const Tensor packed = cache->get(w, kernels::conv3x3_packed_size<T>(shape),
-                                   [&](float* to) { kernels::pack_conv3x3<T>(shape, data<float>(w), to); });
-  kernels::conv3x3_packed(shape, data<T>(x), data<float>(packed), addends, mutable_data<T>(y));
+  if constexpr (std::is_same_v<T, kernels::bf16>)
+    if (const int64_t size = cache ? kernels::conv3x3_packed_size(shape) : 0; size > 0) {
+      const Tensor packed = cache->get(w, at::kBFloat16, size, [&](Tensor& to) {
+        kernels::pack_conv3x3(shape, data<float>(w), mutable_data<T>(to));
+      });
+      return kernels::conv3x3_packed(shape, data<T>(x), data<T>(packed), addends, mutable_data<T>(y));
+    }
+  kernels::conv3x3(shape, data<T>(x), data<float>(w), addends, mutable_data<T>(y));
 }
 
 void convolve_directly(const ConvCall& call, const Tensor& x, const Tensor& w, const Tensor& bias, PackCache* cache,
@@ -55,8 +59,9 @@ void convolve_directly(const ConvCall& call, const Tensor& x, const Tensor& w, c
   const auto& s = call.shape;
   if (!cache)
     return kernels::conv_direct(s, data<float>(x), data<float>(w), data_or_null<float>(bias), mutable_data<float>(y));
-  const Tensor packed = cache->get(w, kernels::conv_direct_packed_size(s),
-                                   [&](float* to) { kernels::pack_conv_direct(s, data<float>(w), to); });
+  const Tensor packed = cache->get(w, at::kFloat, kernels::conv_direct_packed_size(s), [&](Tensor& to) {
+    kernels::pack_conv_direct(s, data<float>(w), mutable_data<float>(to));
+  });
   kernels::conv_direct_packed(s, data<float>(x), data<float>(packed), data_or_null<float>(bias),
                               mutable_data<float>(y));
 }

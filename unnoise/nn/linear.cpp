@@ -31,8 +31,9 @@ Tensor multiply(const Tensor& x, const Tensor& w, const std::optional<Tensor>& b
   const kernels::GemmOptions options{.bias = bias ? bias->const_data_ptr<float>() : nullptr};
   const kernels::Matrix a{x.const_data_ptr<float>(), in, 1}, b{w.const_data_ptr<float>(), 1, in};
   if (cache) {
-    const Tensor packed =
-        cache->get(w, kernels::packed_size(in, out), [&](float* to) { kernels::pack_panels(in, out, b, to); });
+    const Tensor packed = cache->get(w, at::kFloat, kernels::packed_size(in, out), [&](Tensor& to) {
+      kernels::pack_panels(in, out, b, to.mutable_data_ptr<float>());
+    });
     kernels::gemm_packed(rows, out, in, a, packed.const_data_ptr<float>(), y.mutable_data_ptr<float>(), out, options);
   } else {
     kernels::gemm(rows, out, in, a, b, y.mutable_data_ptr<float>(), out, options);

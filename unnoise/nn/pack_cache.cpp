@@ -9,8 +9,8 @@ bool PackCache::is_for(const Tensor& weight) {
   return !c10::GradMode::is_enabled() && !weight.requires_grad() && !weight.is_inference();
 }
 
-bool PackCache::is_current(const Tensor& weight, int64_t size) const {
-  return packed_.defined() && packed_.numel() == size && source_ == weight.const_data_ptr() &&
+bool PackCache::is_current(const Tensor& weight, at::ScalarType type) const {
+  return packed_.defined() && packed_.scalar_type() == type && source_ == weight.const_data_ptr() &&
          version_ == weight._version();
 }
 
@@ -19,6 +19,6 @@ void PackCache::remember(const Tensor& weight) {
   version_ = weight._version();
 }
 
-Tensor PackCache::make(int64_t size) { return at::empty({size}, at::kFloat); }
+Tensor PackCache::make(at::ScalarType type, int64_t size) { return at::empty({size}, type); }
 
 }  // namespace unnoise

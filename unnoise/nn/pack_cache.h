@@ -15,24 +15,23 @@ class PackCache {
   /// its optimizer does not tell.)
   static bool is_for(const Tensor& weight);
 
-  /// `size` floats, aligned to 64 bytes, that pack(float* to) filled from `weight` as it is now. Another size means
-  /// another order.
+  /// `size` values of `type`, aligned to 64 bytes, that pack(to) filled from `weight` as it is now.
   template <class Pack>
-  Tensor get(const Tensor& weight, int64_t size, const Pack& pack) {
+  Tensor get(const Tensor& weight, at::ScalarType type, int64_t size, const Pack& pack) {
     const std::lock_guard lock(mutex_);
-    if (!is_current(weight, size)) {
+    if (!is_current(weight, type)) {
       packed_ = Tensor();  // free first: both together would be a peak of memory
-      packed_ = make(size);
-      pack(packed_.mutable_data_ptr<float>());
+      packed_ = make(type, size);
+      pack(packed_);
       remember(weight);
     }
     return packed_;
   }
 
  private:
-  bool is_current(const Tensor& weight, int64_t size) const;
+  bool is_current(const Tensor& weight, at::ScalarType type) const;
   void remember(const Tensor& weight);
-  static Tensor make(int64_t size);
+  static Tensor make(at::ScalarType type, int64_t size);
 
   std::mutex mutex_;
   Tensor packed_;

@@ -188,6 +188,7 @@ Unconditional Unconditional::load(const fs::path& model_dir, const LoadOptions& 
   in_file(model_dir / "unet", [&] { pipe.unet = std::make_shared<UNet2D>(unet2d_options(pipe.unet_config), nullptr); });
   pipe.unet->load_state(load_component_weights(model_dir, "unet", options.variant),
                         fmt::format("\"{}\"", (model_dir / "unet").string()));
+  pipe.unet->requires_grad(false);
   return pipe;
 }
 

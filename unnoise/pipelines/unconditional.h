@@ -54,6 +54,8 @@ struct Unconditional {
 
   /// A diffusers folder: model_index.json with unet/ and scheduler/, or the files flat in one folder. As in diffusers,
   /// a DDIMPipeline turns whatever scheduler it holds into DDIM. Error::data names the file and what is wrong with it.
+  /// The weights need no gradients until unet->requires_grad(true), so that layers may keep them as their kernels read
+  /// them.
   static Unconditional load(const fs::path& model_dir, const LoadOptions& options = {});
   /// The same folder, for diffusers and for load(); other files in it stay.
   void save(const fs::path& model_dir) const;

@@ -116,6 +116,7 @@ Times time_training(const Case& c, const BenchOptions& options, const std::stop_
 
 Times time_forward(const Case& c, const BenchOptions& options, const std::stop_token& stop) {
   const auto unet = make_network(c.name, options);
+  unet->requires_grad(false);
   const c10::NoGradGuard no_grad;
   const EvalMode eval(*unet);
   const Tensor x = random_pictures(*unet, c.batch);
@@ -126,6 +127,7 @@ Times time_forward(const Case& c, const BenchOptions& options, const std::stop_t
 
 Times time_sampling(const Case& c, const BenchOptions& options, const std::stop_token& stop) {
   const Unconditional pipe{.unet = make_network(c.name, options), .scheduler = make_scheduler("ddim")};
+  pipe.unet->requires_grad(false);
   SampleRequest request;
   request.num_images = c.batch;
   request.steps = options.num_inference_steps;
