@@ -8,6 +8,7 @@
 
 #include "unnoise/kernels/gemm_bf16.h"
 #include "unnoise/kernels/parallel.h"
+#include "unnoise/kernels/scratch.h"
 #include "unnoise/kernels/winograd_tiles-inl.h"
 
 #ifndef UNNOISE_KERNELS_CONV3X3_SHARED
@@ -16,6 +17,17 @@ namespace unnoise::kernels {
 
 /// Transformed inputs of a block of tiles, which all threads then read: measured best among 1, 2, 4 and 8 MiB.
 inline constexpr int64_t kBlockBytes = int64_t{2} << 20;
+
+/// The largest buffers, of a layer's transformed weights or their gradients and of a block: no two calls of a thread
+/// need them at once, whatever their type and direction.
+inline Scratch& all_weights_scratch() {
+  thread_local Scratch scratch;
+  return scratch;
+}
+inline Scratch& block_scratch() {
+  thread_local Scratch scratch;
+  return scratch;
+}
 
 }  // namespace unnoise::kernels
 #endif
@@ -174,17 +186,16 @@ void convolve(const Conv3x3Shape& shape, const T* x, const ConvWeights& w, const
   const int64_t blocks = few ? 1 : (tiles.count * tile_bytes + kBlockBytes - 1) / kBlockBytes;
   const int64_t block = (tiles.count + blocks - 1) / blocks;
 
-  thread_local Scratch spectrum_scratch, weight_scratch;
   const int64_t stride = Spectrum<P>::stride(block, in);
-  const Spectrum<P> v{spectrum_scratch.get<P>(kFrequencies<F> * stride), in, stride};
   const P* all_weights = nullptr;
   if constexpr (std::is_same_v<P, bf16>) all_weights = w.spectra;
   if (!few && !all_weights) {
-    P* u = weight_scratch.get<P>(panels(shape.out_channels) * panel_size<F>(shape));
+    P* u = all_weights_scratch().get<P>(panels(shape.out_channels) * panel_size<F>(shape));
     transform_all_weights<F>(shape, w, u);
     all_weights = u;
   }
   if (!few && kChunk * tile_bytes <= kPrivateBytes) return products.transform_and_multiply_chunks(x, all_weights);
+  const Spectrum<P> v{block_scratch().get<P>(kFrequencies<F> * stride), in, stride};
   for (int64_t first = 0; first < tiles.count; first += block) {
     const int64_t count = std::min(block, tiles.count - first);
     parallel_for(count, 1, [&](int64_t begin, int64_t end) {
@@ -204,11 +215,10 @@ void weight_gradient(const Conv3x3Shape& shape, const T* x, const T* dy, float* 
   const int64_t blocks = (tiles.count * tile_bytes + 2 * kBlockBytes - 1) / (2 * kBlockBytes);
   const int64_t block = ((tiles.count + blocks - 1) / blocks + 1) / 2 * 2;  // whole pairs of tiles
 
-  thread_local Scratch v_scratch, z_scratch, du_scratch;
   const int64_t v_stride = Spectrum<P>::stride(block, in), z_stride = Spectrum<P>::stride(block, padded);
-  const Spectrum<P> v{v_scratch.get<P>(kFrequencies<F> * v_stride), in, v_stride};
-  const Spectrum<P> z{z_scratch.get<P>(kFrequencies<F> * z_stride), padded, z_stride};
-  float* du = du_scratch.get<float>(out_panels * panel_size);
+  P* const both = block_scratch().get<P>(kFrequencies<F> * (v_stride + z_stride));
+  const Spectrum<P> v{both, in, v_stride}, z{both + kFrequencies<F> * v_stride, padded, z_stride};
+  float* du = all_weights_scratch().get<float>(out_panels * panel_size);
 
   for (int64_t first = 0; first < tiles.count; first += block) {
     const int64_t count = std::min(block, tiles.count - first);
