@@ -1,7 +1,7 @@
 # make demo   set up, build, train on real pictures, show samples
 # make test   set up, build, test everything
 # make bench  time unnoise and its peers on the same work, write docs/bench.md (ARGS="--only train-mnist")
-# make setup | build | check | clean
+# make setup | build | asan | tsan | check | clean
 .DELETE_ON_ERROR:
 .PHONY: help setup build demo test bench asan tsan check clean
 
