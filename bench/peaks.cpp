@@ -23,7 +23,10 @@ constexpr int kChains = 12;  // more than latency times units of any processor t
 double multiply_add(int64_t rounds, float* result) {
   const hn::ScalableTag<float> d;
   const auto a = hn::Set(d, 0.999F), b = hn::Set(d, 0.001F);
-  auto x0 = b, x1 = b, x2 = b, x3 = b, x4 = b, x5 = b, x6 = b, x7 = b, x8 = b, x9 = b, x10 = b, x11 = b;
+  // Chains that start alike would be one to the compiler.
+  const auto start = [&](int chain) { return hn::Set(d, 0.01F * static_cast<float>(chain)); };
+  auto x0 = start(0), x1 = start(1), x2 = start(2), x3 = start(3), x4 = start(4), x5 = start(5), x6 = start(6),
+       x7 = start(7), x8 = start(8), x9 = start(9), x10 = start(10), x11 = start(11);
   for (int64_t i = 0; i < rounds; ++i) {
     x0 = hn::MulAdd(x0, a, b);
     x1 = hn::MulAdd(x1, a, b);

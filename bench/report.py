@@ -89,7 +89,7 @@ gradients; "cold" is a whole process, from its start to the PNG on disk.
 ![Arithmetic a byte against arithmetic a second, the kernels below the roof](images/roofline.svg)
 
 Measured peaks of this machine: {kernels['peak_gflops']:.0f} GFLOP/s of float32 multiply-adds, {kernels['copy_gb_per_s']:.1f} GB/s of a copy.
-Operations are counted as the direct algorithm has them, so that Winograd's convolution can pass the roof.
+Operations are counted as the direct algorithm has them, so that Winograd's convolution can pass the roof; what fits the caches can pass its slope.
 
 | kernel | time | GFLOP/s | share of peak | GB/s | share of copy |
 | --- | --- | --- | --- | --- | --- |
