@@ -14,8 +14,8 @@
 namespace unnoise {
 namespace {
 
-constexpr int kSteps = 200;
-constexpr int64_t kBatch = 8, kPixels = 8;
+constexpr int kCurveSteps = 200;
+constexpr int64_t kPictures = 8, kPixels = 8;
 
 UNet2DOptions network() {
   UNet2DOptions o = unet2d_preset("butterflies", kPixels);
@@ -28,7 +28,8 @@ UNet2DOptions network() {
 
 /// Slopes of every direction and colour: something that a small network learns quickly. [B,3,H,W] in [-1,1]
 Tensor pictures(Rng& rng) {
-  const Tensor along = rng.normal({kBatch, 3, kPixels, 1}).narrow(2, 0, 1), across = rng.normal({kBatch, 3, 1, 1});
+  const Tensor along = rng.normal({kPictures, 3, kPixels, 1}).narrow(2, 0, 1),
+               across = rng.normal({kPictures, 3, 1, 1});
   const Tensor line = at::linspace(-1, 1, kPixels);
   return (along * line.view({1, 1, kPixels, 1}) + across * line.view({1, 1, 1, kPixels})).tanh();
 }
@@ -46,7 +47,7 @@ std::vector<double> losses(Kernels kernels, Precision precision) {
                          .max_grad_norm = 1.0,
                          .precision = precision};
   std::vector<double> all;
-  for (int i = 0; i < kSteps; ++i) all.push_back(train_step(parts, {.x0 = pictures(rng), .labels = {}}, rng).loss);
+  for (int i = 0; i < kCurveSteps; ++i) all.push_back(train_step(parts, {.x0 = pictures(rng), .labels = {}}, rng).loss);
   return all;
 }
 
@@ -71,16 +72,16 @@ const std::vector<double>& plain_losses() {
 TEST(KernelCurve, FollowsThePlainPathFor200Steps) {
   const auto fast = losses(Kernels::fast, Precision::no);
   EXPECT_LT(largest_difference(fast, plain_losses(), 10), 1e-5);
-  EXPECT_LT(largest_difference(fast, plain_losses(), kSteps), 1e-3);
-  EXPECT_NEAR(mean(fast, 150, kSteps), mean(plain_losses(), 150, kSteps), 1e-4);
-  EXPECT_LT(mean(fast, 150, kSteps), 0.3 * mean(fast, 0, 10)) << "it learns";
+  EXPECT_LT(largest_difference(fast, plain_losses(), kCurveSteps), 1e-3);
+  EXPECT_NEAR(mean(fast, 150, kCurveSteps), mean(plain_losses(), 150, kCurveSteps), 1e-4);
+  EXPECT_LT(mean(fast, 150, kCurveSteps), 0.3 * mean(fast, 0, 10)) << "it learns";
 }
 
 // bfloat16 has 8 bits: 2e-3 of a loss at once, 3 % of one after 200 steps, and no bias that shows in the mean.
 TEST(KernelCurve, InBf16EndsWhereThePlainPathDoes) {
   const auto fast = losses(Kernels::fast, Precision::bf16);
   EXPECT_LT(largest_difference(fast, plain_losses(), 10), 5e-3);
-  EXPECT_NEAR(mean(fast, 150, kSteps) / mean(plain_losses(), 150, kSteps), 1, 0.02);
+  EXPECT_NEAR(mean(fast, 150, kCurveSteps) / mean(plain_losses(), 150, kCurveSteps), 1, 0.02);
 }
 
 }  // namespace

@@ -72,7 +72,7 @@ Tensor plain_conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, c
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvGeometry& g, const ConvSums& sums,
               PackCache* cache) {
   const auto type = kernel_type(x, weight, g);
-  if (!type) return plain_conv2d(x, weight, bias, g, sums);
+  if (!type) return plain_conv2d(x, use_fast_kernels(x) ? autocast_weight(weight, cache) : weight, bias, g, sums);
   const auto image_bias = if_defined(sums.image_bias.defined() ? sums.image_bias.to(at::kFloat) : Tensor());
   const auto residual = if_defined(sums.residual.defined() ? sums.residual.to(*type) : Tensor());
   const Tensor map = channels_last(x.to(*type));

@@ -82,7 +82,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias_in, Pack
                     !at::autocast::is_autocast_enabled(at::kCPU) &&
                     (deterministic() || x.numel() >= kFewestRows * weight.size(1));
   const std::optional<Tensor> bias = bias_in.defined() ? std::optional<Tensor>(bias_in) : std::nullopt;
-  if (!fast) return at::linear(x, weight, bias);
+  if (!fast) return at::linear(x, use_fast_kernels(x) ? autocast_weight(weight, cache) : weight, bias);
   if (c10::GradMode::is_enabled()) return LinearFunction::apply(x, weight, bias);
   return multiply(x.contiguous(), weight.contiguous(), bias, cache && PackCache::is_for(weight) ? cache : nullptr);
 }

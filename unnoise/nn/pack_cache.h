@@ -19,7 +19,7 @@ class PackCache {
   template <class Pack>
   Tensor get(const Tensor& weight, at::ScalarType type, int64_t size, const Pack& pack) {
     const std::lock_guard lock(mutex_);
-    if (!is_current(weight, type)) {
+    if (!is_current(weight, type, size)) {
       packed_ = Tensor();  // free first: both together would be a peak of memory
       packed_ = make(type, size);
       pack(packed_);
@@ -29,7 +29,7 @@ class PackCache {
   }
 
  private:
-  bool is_current(const Tensor& weight, at::ScalarType type) const;
+  bool is_current(const Tensor& weight, at::ScalarType type, int64_t size) const;
   void remember(const Tensor& weight);
   static Tensor make(at::ScalarType type, int64_t size);
 
@@ -38,5 +38,9 @@ class PackCache {
   const void* source_ = nullptr;
   int64_t version_ = -1;
 };
+
+/// What a LibTorch operator should take for `weight`: under autocast, which would convert it at every call, the copy in
+/// `cache` where that is for it. `cache` may be null.
+Tensor autocast_weight(const Tensor& weight, PackCache* cache);
 
 }  // namespace unnoise
