@@ -30,6 +30,11 @@ struct Command {
   std::vector<OptionRow> options;      ///< for help and completion, with the defaults
   std::vector<std::string> arguments;  ///< words that may follow, for completion: "bash", "zsh"
   std::function<int(Arguments)> run;   ///< gives the exit code; may throw
+  /// Of a group, which has no `run`: each has the group's name before its own, "data inspect".
+  std::vector<Command> subcommands = {};
+
+  /// "inspect" of "data inspect".
+  std::string_view last_name() const { return name.substr(name.rfind(' ') + 1); }
 };
 
 using Commands = std::span<const Command>;
@@ -43,7 +48,12 @@ std::vector<OptionRow> shown_options() {
   return rows;
 }
 
-/// The command of that name. Throws Error::usage that suggests the nearest one.
-const Command& find_command(Commands commands, std::string_view name);
+/// The command that the first words name, "train" or "data inspect", and the words after them. A group when no further
+/// word follows, or one that is a flag. Throws Error::usage that suggests the nearest name; `words` has at least one.
+struct FoundCommand {
+  const Command& command;
+  Arguments arguments;
+};
+FoundCommand find_command(Commands commands, Arguments words);
 
 }  // namespace unnoise::cli

@@ -36,6 +36,23 @@ std::string bash_values(const Command& command) {
   return out;
 }
 
+/// The branch of bash's `case` for a command whose name is word number `word` of the line.
+std::string bash_command(const Command& command, int word) {
+  std::string out = fmt::format("    {})\n", command.last_name());
+  if (!command.subcommands.empty()) {
+    std::vector<std::string_view> names;
+    for (const Command& each : command.subcommands) names.push_back(each.last_name());
+    out += fmt::format("      if ((COMP_CWORD == {})); then _unnoise_words \"{} --help\"; return; fi\n", word + 1,
+                       fmt::join(names, " "));
+    out += fmt::format("      case ${{COMP_WORDS[{}]}} in\n", word + 1);
+    for (const Command& each : command.subcommands) out += bash_command(each, word + 1);
+    return out + "      esac ;;\n";
+  }
+  if (!command.options.empty()) out += "      case $previous in\n" + bash_values(command) + "      esac\n";
+  return out + fmt::format("      _unnoise_words \"{}{}{}\" ;;\n", fmt::join(command.arguments, " "),
+                           command.arguments.empty() ? "" : " ", fmt::join(flags(command), " "));
+}
+
 /// Text inside single quotes and brackets of a zsh _arguments specification.
 std::string zsh_text(std::string_view text) {
   std::string out;
@@ -62,6 +79,37 @@ std::string zsh_option(const OptionRow& row) {
   return fmt::format("        '{}=[{}]:{}:{}' \\\n", row.flag(), help, zsh_text(row.kind), values);
 }
 
+/// A choice between commands, for the shell's word after the one before.
+std::string zsh_commands(Commands commands);
+
+std::string zsh_command(const Command& command) {
+  std::string out = fmt::format("    {})\n", command.last_name());
+  if (!command.subcommands.empty()) return out + zsh_commands(command.subcommands) + "      ;;\n";
+  out += "      _arguments \\\n";
+  for (const auto& row : command.options) out += zsh_option(row);
+  if (!command.options.empty()) out += "        '--options=[JSON with options]:FILE:_files' \\\n";
+  if (!command.arguments.empty()) out += fmt::format("        '1:what:({})' \\\n", fmt::join(command.arguments, " "));
+  return out + "        '--help[explain the command]' ;;\n";
+}
+
+std::string zsh_commands(Commands commands) {
+  std::string out = "  commands=(\n";
+  for (const Command& command : commands)
+    out += fmt::format("    '{}:{}'\n", command.last_name(), zsh_text(command.summary));
+  out += R"sh(  )
+  if ((CURRENT == 2)); then
+    _describe command commands
+    return
+  fi
+  command=$words[2]
+  shift words
+  ((CURRENT--))
+  case $command in
+)sh";
+  for (const Command& command : commands) out += zsh_command(command);
+  return out + "  esac\n";
+}
+
 }  // namespace
 
 std::string bash_completion(Commands commands) {
@@ -81,43 +129,19 @@ _unnoise() {{
   case ${{COMP_WORDS[1]}} in
 )sh",
                                 fmt::join(names, " "));
-  for (const Command& command : commands) {
-    out += fmt::format("    {})\n", command.name);
-    if (!command.options.empty()) out += "      case $previous in\n" + bash_values(command) + "      esac\n";
-    out += fmt::format("      _unnoise_words \"{}{}{}\" ;;\n", fmt::join(command.arguments, " "),
-                       command.arguments.empty() ? "" : " ", fmt::join(flags(command), " "));
-  }
+  for (const Command& command : commands) out += bash_command(command, 1);
   return out + "  esac\n}\ncomplete -F _unnoise unnoise\n";
 }
 
 std::string zsh_completion(Commands commands) {
-  std::string out = R"sh(#compdef unnoise
+  return R"sh(#compdef unnoise
 # zsh completion for unnoise. Put this line into ~/.zshrc, after compinit:
 #   eval "$(unnoise completion zsh)"
 _unnoise() {
   local -a commands
-  commands=(
-)sh";
-  for (const Command& command : commands) out += fmt::format("    '{}:{}'\n", command.name, zsh_text(command.summary));
-  out += R"sh(  )
-  if ((CURRENT == 2)); then
-    _describe command commands
-    return
-  fi
-  local command=$words[2]
-  shift words
-  ((CURRENT--))
-  case $command in
-)sh";
-  for (const Command& command : commands) {
-    out += fmt::format("    {})\n      _arguments \\\n", command.name);
-    for (const auto& row : command.options) out += zsh_option(row);
-    if (!command.options.empty()) out += "        '--options=[JSON with options]:FILE:_files' \\\n";
-    if (!command.arguments.empty()) out += fmt::format("        '1:what:({})' \\\n", fmt::join(command.arguments, " "));
-    out += "        '--help[explain the command]' ;;\n";
-  }
-  return out + R"sh(  esac
-}
+  local command
+)sh" + zsh_commands(commands) +
+         R"sh(}
 if [[ $funcstack[1] == _unnoise ]]; then _unnoise "$@"; else compdef _unnoise unnoise; fi
 )sh";
 }

@@ -63,12 +63,35 @@ std::string option_text(const OptionRow& row) {
   return row_text(takes_no_value(row) ? row.flag() : row.flag() + " " + row.kind, help);
 }
 
+std::string command_list(Commands commands) {
+  std::string out = heading("Commands");
+  for (const Command& command : commands) out += fmt::format("  {:<12}{}\n", command.last_name(), command.summary);
+  return out;
+}
+
+/// The tables of a command's options, or of each command of a group.
+std::string reference_tables(const Command& command) {
+  std::string out, section;
+  for (const OptionRow& row : command.options) {
+    if (row.section != section || &row == &command.options.front())
+      out += fmt::format("\n## {}\n\n| option | default | what it does |\n| --- | --- | --- |\n",
+                         row.section.empty() ? "Options" : row.section);
+    section = row.section;
+    const std::string choices = row.choices.empty() ? "" : fmt::format("; one of {}", fmt::join(row.choices, ", "));
+    out += fmt::format("| `{}{}` | {} | {}{} |\n", row.flag(), takes_no_value(row) ? "" : " " + row.kind,
+                       takes_no_value(row) ? "off" : row.default_text, row.help, choices);
+  }
+  for (const Command& each : command.subcommands)
+    out += fmt::format("\n# `unnoise {}{}{}`\n\n{}.\n{}", each.name, each.usage.empty() ? "" : " ", each.usage,
+                       each.summary, reference_tables(each));
+  return out;
+}
+
 }  // namespace
 
 std::string program_help(Commands commands) {
   std::string out = wrapped(kPurpose, page_columns(), 0) + "\n";
-  out += heading("Usage") + "  unnoise COMMAND [options]\n" + heading("Commands");
-  for (const Command& command : commands) out += fmt::format("  {:<12}{}\n", command.name, command.summary);
+  out += heading("Usage") + "  unnoise COMMAND [options]\n" + command_list(commands);
   out += examples_text({
       {"Train on a folder of pictures and watch the samples in my-model/samples:",
        "unnoise train --train-data-dir my-pictures --resolution 64 --random-flip --use-ema --output-dir my-model"},
@@ -82,8 +105,11 @@ std::string program_help(Commands commands) {
 
 std::string command_help(const Command& command) {
   std::string out = fmt::format("unnoise {}: {}\n", command.name, command.summary);
-  out += heading("Usage") + fmt::format("  unnoise {} {}\n", command.name, command.usage);
+  out +=
+      heading("Usage") + fmt::format("  unnoise {} {}\n", command.name,
+                                     command.subcommands.empty() || !command.usage.empty() ? command.usage : "COMMAND");
   if (!command.description.empty()) out += "\n" + wrapped(command.description, page_columns(), 0) + "\n";
+  if (!command.subcommands.empty()) out += command_list(command.subcommands);
   std::string section = "Options";
   bool first = true;
   for (const OptionRow& row : command.options) {
@@ -98,23 +124,16 @@ std::string command_help(const Command& command) {
     const bool has_switch = std::any_of(command.options.begin(), command.options.end(), takes_no_value);
     out += "\n" + wrapped(std::string(kSpellings) + (has_switch ? kSwitches : ""), page_columns(), 0) + "\n";
   }
-  return out + examples_text(command.examples);
+  out += examples_text(command.examples);
+  if (!command.subcommands.empty())
+    out += fmt::format("\n\"unnoise help {} COMMAND\" explains one of them.\n", command.name);
+  return out;
 }
 
 std::string command_reference(const Command& command) {
-  std::string out = fmt::format(
-      "# Options of `unnoise {0}`\n\nMade by `unnoise help {0} --markdown`; a test compares the two.\n", command.name);
-  std::string section;
-  for (const OptionRow& row : command.options) {
-    if (row.section != section || &row == &command.options.front())
-      out += fmt::format("\n## {}\n\n| option | default | what it does |\n| --- | --- | --- |\n",
-                         row.section.empty() ? "Options" : row.section);
-    section = row.section;
-    const std::string choices = row.choices.empty() ? "" : fmt::format("; one of {}", fmt::join(row.choices, ", "));
-    out += fmt::format("| `{}{}` | {} | {}{} |\n", row.flag(), takes_no_value(row) ? "" : " " + row.kind,
-                       takes_no_value(row) ? "off" : row.default_text, row.help, choices);
-  }
-  return out;
+  return fmt::format(
+      "# Options of `unnoise {0}`\n\nMade by `unnoise help {0} --markdown`; a test compares the two.\n{1}",
+      command.name, reference_tables(command));
 }
 
 }  // namespace unnoise::cli

@@ -1,5 +1,7 @@
 #include "apps/cli/program.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -24,8 +26,8 @@ Command help_command(const std::vector<Command>& commands) {
     if (arguments.empty()) {
       print(program_help(commands));
     } else {
-      const Command& command = find_command(commands, arguments[0]);
-      const bool markdown = arguments.size() > 1 && arguments[1] == "--markdown";
+      const auto [command, rest] = find_command(commands, arguments);
+      const bool markdown = !rest.empty() && rest[0] == "--markdown";
       print(markdown ? command_reference(command) : command_help(command));
     }
     return kDone;
@@ -64,12 +66,15 @@ int dispatch(const std::vector<Command>& commands, const std::vector<std::string
   if (words[0].starts_with("-"))
     throw usage_error("expected a command before \"" + words[0] + "\"",
                       "unnoise COMMAND [options]; \"unnoise help\" lists the commands.");
-  const Command& command = find_command(commands, words[0]);
-  const Arguments arguments = Arguments(words).subspan(1);
-  if (std::any_of(arguments.begin(), arguments.end(), asks_for_help)) {
+  const auto [command, arguments] = find_command(commands, words);
+  if (std::any_of(arguments.begin(), arguments.end(), asks_for_help) ||
+      (!command.subcommands.empty() && arguments.empty())) {
     print(command_help(command));
     return kDone;
   }
+  if (!command.subcommands.empty())
+    throw usage_error(fmt::format("{}: expected a command before \"{}\"", command.name, arguments[0]),
+                      fmt::format("\"unnoise help {}\" lists them.", command.name));
   return command.run(arguments);
 }
 

@@ -93,5 +93,12 @@ int main(int argc, char** argv) {
                              cli::shown_options<PaintOptions>(),
                              {},
                              paint};
-  return cli::run_program({command}, std::vector<std::string>(argv + 1, argv + argc));
+  cli::Command brush{.name = "brush", .summary = "look after the brushes"};
+  brush.subcommands = {
+      {"brush wash", "wash one", "[options]", "Washes.", {}, cli::shown_options<PaintOptions>(), {}, paint},
+      {.name = "brush count", .summary = "count them", .run = [](cli::Arguments arguments) {
+         cli::print(fmt::format("{} words\n", arguments.size()));
+         return cli::kDone;
+       }}};
+  return cli::run_program({command, brush}, std::vector<std::string>(argv + 1, argv + argc));
 }

@@ -194,6 +194,39 @@ def test_an_ignored_signal_stays_ignored():
     assert process.returncode == 0
 
 
+# Groups of commands
+
+def test_a_command_of_a_group_gets_the_words_after_its_name():
+    assert run("brush", "count", "one", "two").stdout == "2 words\n"
+    assert json.loads(run("brush", "wash", "--color", "light-blue").stdout)["color"] == "light-blue"
+
+
+@pytest.mark.parametrize("words", [["brush"], ["brush", "--help"], ["help", "brush"]])
+def test_a_group_alone_explains_its_commands(words):
+    done = run(*words)
+    assert done.returncode == 0
+    assert "  wash        wash one\n  count       count them\n" in done.stdout
+    assert '"unnoise help brush COMMAND"' in done.stdout
+
+
+def test_the_help_of_a_command_in_a_group():
+    for words in (["brush", "wash", "--help"], ["help", "brush", "wash"]):
+        assert "unnoise brush wash [options]" in run(*words).stdout
+    page = run("help", "brush", "--markdown").stdout
+    assert "# `unnoise brush wash [options]`" in page and "| `--num-coats" in page and "# `unnoise brush count`\n" in page
+
+
+@pytest.mark.parametrize("words, text", [
+    (["brush", "wahs"], 'Did you mean "unnoise brush wash"?'),
+    (["brush", "xylophone"], '"unnoise help brush" lists its commands.'),
+    (["brush", "--color", "red"], 'brush: expected a command before "--color"'),
+    (["help", "brush", "wahs"], 'Did you mean "unnoise brush wash"?'),
+])
+def test_a_wrong_word_after_a_group(words, text):
+    done = run(*words)
+    assert done.returncode == 2 and text in done.stderr
+
+
 # Completion
 
 def complete(line, folder):
@@ -213,7 +246,7 @@ def complete(line, folder):
 
 def test_bash_completes_commands_flags_and_values(tmp_path):
     (tmp_path / "my pictures").mkdir()
-    assert complete("unnoise ", tmp_path) == ["paint", "completion", "help", "--help", "--version"]
+    assert complete("unnoise ", tmp_path) == ["paint", "brush", "completion", "help", "--help", "--version"]
     assert complete("unnoise pa", tmp_path) == ["paint"]
     assert complete("unnoise paint --co", tmp_path) == ["--color", "--coat-thickness"]
     assert complete("unnoise paint --no-w", tmp_path) == ["--no-wet-paint"]
@@ -222,7 +255,9 @@ def test_bash_completes_commands_flags_and_values(tmp_path):
     assert complete("unnoise paint --output_dir m", tmp_path) == ["my pictures"]
     assert complete("unnoise paint --num-coats ", tmp_path) == [""]
     assert complete("unnoise completion ", tmp_path) == ["bash", "zsh", "--help"]
-    assert complete("unnoise help ", tmp_path) == ["paint", "completion", "--help"]
+    assert complete("unnoise help ", tmp_path) == ["paint", "brush", "completion", "--help"]
+    assert complete("unnoise brush ", tmp_path) == ["wash", "count", "--help"]
+    assert complete("unnoise brush wash --color ", tmp_path) == ["red", "light-blue"]
 
 
 @pytest.mark.skipif(not shutil.which("zsh"), reason="zsh is not installed")
@@ -255,3 +290,6 @@ def test_zsh_completes_commands_flags_and_values(tmp_path):
     assert "it's [any] folder" in tab("unnoise paint --o")
     values = tab("unnoise paint --color ")
     assert "light-blue" in values and "red" in values
+    brushes = tab("unnoise brush ")
+    assert "wash one" in brushes and "count them" in brushes
+    assert "light-blue" in tab("unnoise brush wash --color ")

@@ -64,9 +64,11 @@ OptimizerOptions optimizer_options(const Json& j) {
 
 Objective objective(const Json& j) {
   Objective o;
-  o.prediction_type = choice(j, "prediction_type", o.prediction_type);
   o.loss = choice(j, "loss", o.loss);
-  if (j.contains("snr_gamma")) o.snr_gamma = j["snr_gamma"].get<double>();
+  if (j.contains("snr_gamma")) {
+    o.weighting = LossWeighting::min_snr;
+    o.snr_gamma = j["snr_gamma"].get<double>();
+  }
   return o;
 }
 
@@ -127,13 +129,13 @@ struct Draws {
   Rng rng;
   Shape shape;
 
-  std::pair<Tensor, NoiseDraw> at(int64_t step, int64_t num_train_timesteps) {
+  std::pair<Tensor, NoiseDraw> at(int64_t step, const NoiseProcess& process) {
     if (!file) {
       const Tensor x0 = rng.uniform(shape) * 2.0 - 1.0;
-      return {x0, draw_noise(x0, num_train_timesteps, rng)};
+      return {x0, draw_noise(x0, process, {}, rng)};
     }
     const auto get = [&](const char* name) { return file->tensor(fmt::format("{}.{}", step, name)); };
-    return {get("x0"), {get("eps"), get("t")}};
+    return {get("x0"), {.eps = get("eps"), .level = get("t")}};
   }
 };
 
@@ -148,8 +150,9 @@ Json run_train(const Json& request, StateDict& out) {
   const LrSchedule schedule(lr_options(request["lr"]));
   const double learning_rate = optimizer.learning_rate();
   const NoiseSchedule noise({.beta_schedule = choice(request, "beta_schedule", BetaSchedule::linear)});
+  const auto process = table_process(noise, choice(request, "prediction_type", PredictionType::epsilon));
   const TrainParts parts{std::cref(unet),
-                         noise,
+                         *process,
                          objective(request),
                          optimizer,
                          &ema,
@@ -161,7 +164,7 @@ Json run_train(const Json& request, StateDict& out) {
   Json losses = Json::array(), norms = Json::array();
   for (int64_t step = 0; step < request["steps"]; ++step) {
     optimizer.set_learning_rate(learning_rate * schedule.multiplier(step));
-    const auto [x0, draw] = draws.at(step, noise.num_train_timesteps());
+    const auto [x0, draw] = draws.at(step, *process);
     const TrainStepResult result = train_step(parts, {.x0 = x0}, draw);
     losses.push_back(result.loss);
     norms.push_back(result.grad_norm.value_or(-1));

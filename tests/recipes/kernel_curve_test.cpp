@@ -40,8 +40,9 @@ std::vector<double> losses(Kernels kernels, Precision precision) {
   UNet2D unet(network(), &rng);
   const auto scheduler = make_scheduler("ddpm");
   Optimizer optimizer(unet.named_parameters(), {.learning_rate = 1e-3});
+  const auto process = table_process(scheduler->noise(), scheduler->prediction_type);
   const TrainParts parts{.network = std::cref(unet),
-                         .noise = scheduler->noise(),
+                         .process = *process,
                          .objective = {},
                          .optimizer = optimizer,
                          .max_grad_norm = 1.0,

@@ -39,8 +39,8 @@ class WorkCount : public testing::Test {
     UNet2D unet(small_network(), &rng);
     const auto scheduler = make_scheduler("ddpm");
     Optimizer optimizer(unet.named_parameters(), {});
-    const TrainParts parts{
-        .network = std::cref(unet), .noise = scheduler->noise(), .objective = {}, .optimizer = optimizer};
+    const auto process = table_process(scheduler->noise(), scheduler->prediction_type);
+    const TrainParts parts{.network = std::cref(unet), .process = *process, .objective = {}, .optimizer = optimizer};
     const MicroBatch batch{.x0 = rng.normal({kBatch, 3, 16, 16}), .labels = {}};
     return after_warm_up([&] { train_step(parts, batch, rng); });
   }

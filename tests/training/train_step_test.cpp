@@ -38,6 +38,8 @@ struct TinyNetwork {
   }
 };
 
+std::shared_ptr<const NoiseProcess> ddpm() { return table_process(NoiseSchedule(), PredictionType::epsilon); }
+
 Tensor pictures(int64_t n, uint64_t seed = 1) { return Rng(seed).uniform({n, 3, 8, 8}) * 2.0 - 1.0; }
 
 bool same(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
@@ -48,16 +50,16 @@ bool same(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
 
 TEST(DrawNoise, DrawsTheNoiseThenTheTimesteps) {
   Rng rng(4), twin(4);
-  const NoiseDraw draw = draw_noise(pictures(5), 1000, rng);
+  const NoiseDraw draw = draw_noise(pictures(5), *ddpm(), {}, rng);
   EXPECT_TRUE(draw.eps.equal(twin.normal({5, 3, 8, 8})));
-  EXPECT_TRUE(draw.t.equal(twin.integers(1000, 5)));
+  EXPECT_TRUE(draw.level.equal(twin.integers(1000, 5)));
 }
 
 TEST(TrainStep, LearnsAFewPicturesByHeart) {
   const TinyNetwork network(0);
-  const NoiseSchedule noise;
+  const auto process = ddpm();
   Optimizer optimizer(network.parameters, {.learning_rate = 1e-2});
-  const TrainParts parts{network, noise, {}, optimizer};
+  const TrainParts parts{network, *process, {}, optimizer};
   Rng rng(0);
   double first = 0, last = 0;
   for (int i = 0; i < 200; ++i) {
@@ -69,20 +71,20 @@ TEST(TrainStep, LearnsAFewPicturesByHeart) {
 }
 
 TEST(TrainStep, AccumulationEqualsTheLargeBatch) {
-  const NoiseSchedule noise;
+  const auto process = ddpm();
   const Tensor x0 = pictures(11);
   Rng rng(2);
-  const NoiseDraw draw = draw_noise(x0, 1000, rng);
+  const NoiseDraw draw = draw_noise(x0, *ddpm(), {}, rng);
   const auto train = [&](int64_t batch_size, int64_t accumulation) {
     const TinyNetwork network(0);
     Optimizer sgd(network.parameters,
                   {.type = OptimizerType::sgd, .learning_rate = 1.0, .weight_decay = 0, .momentum = 0});
-    const TrainParts parts{network, noise, {}, sgd, nullptr, /*max_grad_norm=*/0};
+    const TrainParts parts{network, *process, {}, sgd, nullptr, /*max_grad_norm=*/0};
     const AccumulationPlan plan(11, batch_size, accumulation);
     for (int64_t batch = 0; batch < plan.batches_per_epoch(); ++batch) {
       const auto part = [&](const Tensor& all) { return all.narrow(0, batch * batch_size, plan.samples(batch)); };
       const auto result = train_step(parts, {part(x0), {}, plan.weight(batch), plan.ends_group(batch)},
-                                     NoiseDraw{part(draw.eps), part(draw.t)});
+                                     NoiseDraw{.eps = part(draw.eps), .level = part(draw.level)});
       EXPECT_EQ(result.outcome, plan.ends_group(batch) ? StepOutcome::updated : StepOutcome::accumulated);
     }
     return network.values();
@@ -94,10 +96,10 @@ TEST(TrainStep, AccumulationEqualsTheLargeBatch) {
 
 TEST(TrainStep, ReportsWhatItDid) {
   const TinyNetwork network(0);
-  const NoiseSchedule noise;
+  const auto process = ddpm();
   Optimizer optimizer(network.parameters, {});
   Ema ema(network.parameters);
-  const TrainParts parts{network, noise, {}, optimizer, &ema};
+  const TrainParts parts{network, *process, {}, optimizer, &ema};
   Rng rng(0);
   const auto half = train_step(parts, {.x0 = pictures(3), .weight = 0.5, .ends_group = false}, rng);
   EXPECT_EQ(half.outcome, StepOutcome::accumulated);
@@ -116,14 +118,14 @@ TEST(TrainStep, ReportsWhatItDid) {
 
 TEST(TrainStep, StopsBeforeANonFiniteLossTouchesAnything) {
   const TinyNetwork network(0);
-  const NoiseSchedule noise;
+  const auto process = ddpm();
   Optimizer optimizer(network.parameters, {});
   Ema ema(network.parameters);
   const auto before = network.values();
   const Network broken = [&](const Tensor& x, const Tensor& t, const Tensor& labels) {
     return network(x, t, labels) * std::numeric_limits<float>::infinity();
   };
-  const TrainParts parts{broken, noise, {}, optimizer, &ema};
+  const TrainParts parts{broken, *process, {}, optimizer, &ema};
   Rng rng(0);
   const auto result = train_step(parts, {.x0 = pictures(2)}, rng);
   EXPECT_EQ(result.outcome, StepOutcome::loss_not_finite);
@@ -136,11 +138,11 @@ TEST(TrainStep, StopsBeforeANonFiniteLossTouchesAnything) {
 
 TEST(TrainStep, StopsBeforeANonFiniteGradientTouchesAWeight) {
   const TinyNetwork network(0);
-  const NoiseSchedule noise;
+  const auto process = ddpm();
   Optimizer optimizer(network.parameters, {});
   const auto before = network.values();
   network[1].mutable_grad() = at::full({1, 8, 1, 1}, std::nan(""));  // as from an earlier micro-batch
-  const TrainParts parts{network, noise, {}, optimizer};
+  const TrainParts parts{network, *process, {}, optimizer};
   Rng rng(0);
   const auto result = train_step(parts, {.x0 = pictures(2)}, rng);
   EXPECT_EQ(result.outcome, StepOutcome::gradient_not_finite);
@@ -149,11 +151,11 @@ TEST(TrainStep, StopsBeforeANonFiniteGradientTouchesAWeight) {
 }
 
 TEST(TrainStep, Bfloat16KeepsWeightsAndGradientsInFloat32) {
-  const NoiseSchedule noise;
+  const auto process = ddpm();
   const auto train = [&](Precision precision) {
     const TinyNetwork network(0);
     Optimizer optimizer(network.parameters, {.learning_rate = 1e-3});
-    TrainParts parts{network, noise, {}, optimizer};
+    TrainParts parts{network, *process, {}, optimizer};
     parts.precision = precision;
     bool in_bfloat16 = false;
     parts.network = [&](const Tensor& x, const Tensor& t, const Tensor& labels) {

@@ -138,10 +138,12 @@ void UNet2D::build_blocks(Rng* init) {
   }
 }
 
-Tensor UNet2D::operator()(const Tensor& x, const Tensor& timesteps, const Tensor& class_labels) const {
+Tensor UNet2D::operator()(const Tensor& x, const Tensor& timesteps, const Tensor& class_labels,
+                          const Tensor& extra_embedding) const {
   check_input(x, timesteps, class_labels);
   const Tensor t = timesteps.to(x.device()).reshape({-1}).expand({x.size(0)});  // [B]
-  const Tensor temb = embed(t, class_labels);
+  Tensor temb = embed(t, class_labels);
+  if (extra_embedding.defined()) temb = temb + extra_embedding.to(temb.options());
 
   Tensor picture = options_.center_input_sample ? 2 * x - 1 : x;  // what skip blocks carry along
   Tensor h = conv_in_(picture);

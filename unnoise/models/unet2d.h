@@ -23,9 +23,11 @@ class UNet2D final : public Module {
   /// The noise (or what else it was trained to predict) in x.
   /// x [B,in_channels,H,W], H and W multiples of options().size_multiple(); timesteps 0-dim, [1] or [B], whole or
   /// fractional; class_labels [B] int64, or [B,temb_channels] float with class_embed_type "identity"; must be given
-  /// exactly when the network has a class embedding. -> [B,out_channels,H,W]. Throws Error::usage when something does
-  /// not fit.
-  Tensor operator()(const Tensor& x, const Tensor& timesteps, const Tensor& class_labels = {}) const;
+  /// exactly when the network has a class embedding. extra_embedding [B,temb_channels] is added to what the blocks are
+  /// told: of training alone, 0 means as if it were not there. -> [B,out_channels,H,W]. Throws Error::usage when
+  /// something does not fit.
+  Tensor operator()(const Tensor& x, const Tensor& timesteps, const Tensor& class_labels = {},
+                    const Tensor& extra_embedding = {}) const;
 
   const UNet2DOptions& options() const { return options_; }
   bool has_class_embedding() const { return options_.class_embed_type || options_.num_class_embeds; }

@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros_like.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -17,6 +18,8 @@
 
 namespace unnoise {
 namespace {
+
+constexpr const char* kSelfConditioned = "SelfConditionedUNet2DModel";
 
 /// A request whose open points are decided and whose numbers fit the model.
 struct Plan {
@@ -38,7 +41,7 @@ int64_t choose_count(const SampleRequest& request) {
   return count;
 }
 
-Shape choose_picture(const SampleRequest& request, const UNet2DOptions& unet) {
+Shape choose_picture(const SampleRequest& request, const UNet2DOptions& unet, int64_t channels) {
   if (!unet.sample_size && !(request.height && request.width))
     throw usage_error("the model states no sample_size", "Give height and width.");
   const int64_t height = request.height ? *request.height : unet.sample_size->height;
@@ -50,7 +53,7 @@ Shape choose_picture(const SampleRequest& request, const UNet2DOptions& unet) {
                         size < 1 ? ""
                                  : fmt::format("Take {} or {}.", std::max(size / multiple, int64_t{1}) * multiple,
                                                (size / multiple + 1) * multiple));
-  return {unet.in_channels, height, width};
+  return {channels, height, width};
 }
 
 void check_labels(const SampleRequest& request, const UNet2D& unet, int64_t num_images) {
@@ -68,16 +71,27 @@ void check_labels(const SampleRequest& request, const UNet2D& unet, int64_t num_
       throw usage_error(fmt::format("class_labels: expected 0 to {}, found {}", *classes - 1, label));
 }
 
-Plan make_plan(const SampleRequest& request, const UNet2D& unet) {
-  const auto& options = unet.options();
-  if (options.out_channels != options.in_channels && options.out_channels != 2 * options.in_channels)
+/// Channels of the pictures: self-conditioning doubles what goes in, a learned variance what comes out.
+int64_t choose_channels(const UNet2DOptions& unet, bool self_conditioning) {
+  const int64_t channels = self_conditioning ? unet.in_channels / 2 : unet.in_channels;
+  if ((self_conditioning && unet.in_channels % 2 != 0) ||
+      (unet.out_channels != channels && unet.out_channels != 2 * channels))
     throw usage_error(
         fmt::format("this network turns {} channels into {}; sampling needs as many, or twice as many where it also "
                     "learned the variance",
-                    options.in_channels, options.out_channels));
-  Plan plan{.num_images = choose_count(request), .batch = 0, .picture = choose_picture(request, options), .start = {}};
+                    unet.in_channels, unet.out_channels));
+  return channels;
+}
+
+Plan make_plan(const SampleRequest& request, const Unconditional& pipe) {
+  const auto& options = pipe.unet->options();
+  const int64_t channels = choose_channels(options, pipe.self_conditioning);
+  Plan plan{.num_images = choose_count(request),
+            .batch = 0,
+            .picture = choose_picture(request, options, channels),
+            .start = {}};
   plan.batch = std::min(request.batch.value_or(plan.num_images), plan.num_images);
-  check_labels(request, unet, plan.num_images);
+  check_labels(request, *pipe.unet, plan.num_images);
   plan.start = request.start;
   plan.start.steps = request.steps;
   return plan;
@@ -118,6 +132,13 @@ void check_finite(const Tensor& x, int64_t first_image) {
       "The weights have probably diverged: take an earlier checkpoint, or train with a lower learning rate.");
 }
 
+/// The class of diffusers whose loop is right for the scheduler: DDPMPipeline's does not scale the network's input, as
+/// EDM's levels need; ConsistencyModelPipeline's does, for any scheduler.
+const char* pipeline_class(std::string_view scheduler_class) {
+  if (scheduler_class == "DDIMScheduler") return "DDIMPipeline";
+  return scheduler_class.starts_with("EDM") ? "ConsistencyModelPipeline" : "DDPMPipeline";
+}
+
 /// One batch, from noise; undefined when stopped.
 Tensor sample_batch(const Unconditional& pipe, const SampleRequest& request, const Plan& plan, int64_t first,
                     int64_t count, Rng& rng, Meter& meter, const std::stop_token& stop) {
@@ -129,11 +150,15 @@ Tensor sample_batch(const Unconditional& pipe, const SampleRequest& request, con
 
   auto run = pipe.scheduler->start(plan.start);
   Tensor x = run.first({count, plan.picture[0], plan.picture[1], plan.picture[2]}, rng).to(weight.device());
+  Tensor seen = pipe.self_conditioning ? at::zeros_like(x) : Tensor();  // the network's last answer for x0
   int64_t taken = 0;
   for (const Step& step : run.steps()) {
     if (stop.stop_requested()) return {};
-    const Tensor output = (*pipe.unet)(run.input(x, step).to(weight.scalar_type()), step.timestep, labels);
-    auto [next, x0] = run.step(x, output.to(at::kFloat), step, rng);
+    Tensor input = run.input(x, step);
+    if (seen.defined()) input = at::cat({input, seen}, 1);
+    const Tensor output = (*pipe.unet)(input.to(weight.scalar_type()), step.timestep, labels).to(at::kFloat);
+    if (seen.defined()) seen = run.x0(x, output, step);
+    auto [next, x0] = run.step(x, output, step, rng);
     x = next;
     const auto steps = static_cast<int64_t>(run.steps().size());  // an adaptive method's list grows
     meter.step(steps);
@@ -168,6 +193,10 @@ void check_index(const fs::path& model_dir, const Json& index) {
 
 }  // namespace
 
+bool is_self_conditioned(const Json& unet_config) {
+  return unet_config.value("_class_name", Json()) == kSelfConditioned;
+}
+
 Unconditional Unconditional::load(const fs::path& model_dir, const LoadOptions& options) {
   Unconditional pipe;
   if (fs::exists(model_dir / "model_index.json")) pipe.model_index = load_model_index(model_dir);
@@ -175,9 +204,10 @@ Unconditional Unconditional::load(const fs::path& model_dir, const LoadOptions& 
 
   pipe.unet_config = load_component_config(model_dir, "unet");
   const auto network = pipe.unet_config.value("_class_name", Json("UNet2DModel"));
-  if (network != "UNet2DModel")
+  if (network != "UNet2DModel" && network != kSelfConditioned)
     throw data_error(
         fmt::format("\"{}\": the network is a {}; expected a UNet2DModel", model_dir.string(), network.dump()));
+  pipe.self_conditioning = is_self_conditioned(pipe.unet_config);
   const Json scheduler_config = load_component_config(model_dir, "scheduler", "scheduler_config.json");
 
   in_file(model_dir / "scheduler", [&] {
@@ -196,19 +226,20 @@ void Unconditional::save(const fs::path& model_dir) const {
   make_folders(model_dir);
   Json unet_json = unet_config;
   unet_json.update(unet2d_config(unet->options()));
+  if (self_conditioning) unet_json["_class_name"] = kSelfConditioned;
   save_component(model_dir / "unet", unet_json, unet->state());
   save_component_config(model_dir / "scheduler", scheduler->config(), "scheduler_config.json");
 
   Json index = model_index;
-  index["_class_name"] = scheduler->class_name() == "DDIMScheduler" ? "DDIMPipeline" : "DDPMPipeline";
+  index["_class_name"] = pipeline_class(scheduler->class_name());
   index["_diffusers_version"] = kDiffusersVersion;
-  index["unet"] = {"diffusers", "UNet2DModel"};
+  index["unet"] = self_conditioning ? Json{"unnoise", kSelfConditioned} : Json{"diffusers", "UNet2DModel"};
   index["scheduler"] = {"diffusers", scheduler->class_name()};
   save_model_index(model_dir, index);  // last: a folder that has it is whole
 }
 
 Tensor Unconditional::sample(const SampleRequest& request, const Observer& observer, std::stop_token stop) const {
-  const Plan plan = make_plan(request, *unet);
+  const Plan plan = make_plan(request, *this);
   const c10::NoGradGuard no_grad;
   const EvalMode eval(*unet);
   Meter meter(observer, (plan.num_images + plan.batch - 1) / plan.batch, plan.num_images);

@@ -46,18 +46,24 @@ struct LoadOptions {
   std::string variant;  ///< "fp16": which of several weight files
 };
 
+/// Whether the network sees its own last answer for x0 as further channels: a config of the class that save() writes
+/// for such a network, which diffusers does not have.
+bool is_self_conditioned(const Json& unet_config);
+
 struct Unconditional {
   std::shared_ptr<UNet2D> unet;
   std::shared_ptr<const Scheduler> scheduler;
   Json unet_config = Json::object();  ///< the folder's config.json: its keys that we do not know are saved again
   Json model_index = Json::object();  ///< the same for model_index.json
+  bool self_conditioning = false;     ///< the network also sees its last x0, at first zeros: Chen et al. 2023
 
   /// A diffusers folder: model_index.json with unet/ and scheduler/, or the files flat in one folder. As in diffusers,
   /// a DDIMPipeline turns whatever scheduler it holds into DDIM. Error::data names the file and what is wrong with it.
   /// The weights need no gradients until unet->requires_grad(true), so that layers may keep them as their kernels read
   /// them.
   static Unconditional load(const fs::path& model_dir, const LoadOptions& options = {});
-  /// The same folder, for diffusers and for load(); other files in it stay.
+  /// The same folder, for diffusers and for load(); other files in it stay. The pipeline's class is one of diffusers'
+  /// that samples the model as it was trained; a self-conditioned network is of a class that diffusers refuses to load.
   void save(const fs::path& model_dir) const;
 
   /// -> [N,C,H,W] float32 on the CPU, raw: about [-1,1], not clamped. The same request gives the pictures that

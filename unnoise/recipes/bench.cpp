@@ -104,8 +104,9 @@ Times time_training(const Case& c, const BenchOptions& options, const std::stop_
   unet->train();
   const auto scheduler = make_scheduler("ddpm");
   Optimizer optimizer(unet->named_parameters(), {});
+  const auto process = table_process(scheduler->noise(), scheduler->prediction_type);
   const TrainParts parts{.network = std::cref(*unet),
-                         .noise = scheduler->noise(),
+                         .process = *process,
                          .objective = {},
                          .optimizer = optimizer,
                          .precision = precision_of(options)};

@@ -21,6 +21,16 @@ std::string settings_table(const TrainOptions& options) {
   return rows;
 }
 
+/// How diffusers loads it. Only the folder's own pipeline class is sure to sample as the model was trained.
+std::string in_python(const std::string& name, const TrainPlan& plan) {
+  if (plan.draw.self_conditioning)
+    return "# diffusers has no class for self-conditioned networks and refuses to load this folder";
+  return fmt::format(
+      "from diffusers import DiffusionPipeline\n\n"
+      "images = DiffusionPipeline.from_pretrained(\"{}\")(batch_size=16{}).images",
+      name, plan.scheduler->has_noise() ? "" : fmt::format(", num_inference_steps={}", plan.eval_steps));
+}
+
 }  // namespace
 
 void save_training_card(const fs::path& folder, const TrainOptions& options, const TrainPlan& plan, int64_t steps,
@@ -38,9 +48,8 @@ void save_training_card(const fs::path& folder, const TrainOptions& options, con
                   std::isfinite(loss) ? fmt::format(", last loss {:.4f}", loss) : "", settings_table(options)));
   card.sections.emplace_back("Use",
                              fmt::format("```sh\nunnoise sample --model {} --num-images 16 --grid grid.png\n```\n\n"
-                                         "```python\nfrom diffusers import DDPMPipeline\n\n"
-                                         "images = DDPMPipeline.from_pretrained(\"{}\")(batch_size=16).images\n```",
-                                         name, name));
+                                         "```python\n{}\n```",
+                                         name, in_python(name, plan)));
   save_model_card(folder, card);
 }
 

@@ -11,6 +11,7 @@
 #include "unnoise/core/fields.h"
 #include "unnoise/recipes/machine_options.h"
 #include "unnoise/recipes/mixed_precision.h"
+#include "unnoise/recipes/objective_options.h"
 
 namespace unnoise {
 
@@ -21,7 +22,7 @@ constexpr auto enum_names(RunLogger) {
 
 /// Plain values only: what is written to options.json repeats the run. Words of the field ("epsilon", "cosine", "l2")
 /// are texts here and are checked by the part that knows them, before anything is written.
-struct TrainOptions : MachineOptions {
+struct TrainOptions : MachineOptions, ObjectiveOptions {
   // Data
   std::optional<std::string> dataset_name;
   std::optional<std::string> dataset_config_name;
@@ -41,13 +42,6 @@ struct TrainOptions : MachineOptions {
   std::optional<double> dropout;
   bool gradient_checkpointing = false;
   bool enable_xformers_memory_efficient_attention = false;
-
-  // Objective
-  std::optional<std::string> prediction_type;
-  std::string loss = "l2";
-  std::optional<double> snr_gamma;
-  std::optional<int64_t> ddpm_num_steps;
-  std::optional<std::string> ddpm_beta_schedule;
 
   // Optimization
   int64_t train_batch_size = 16;
@@ -77,8 +71,8 @@ struct TrainOptions : MachineOptions {
   int64_t save_images_epochs = 10;
   int64_t save_model_epochs = 10;
   int64_t eval_batch_size = 16;
-  int64_t ddpm_num_inference_steps = 1000;
-  std::string eval_scheduler = "ddpm";
+  std::optional<int64_t> ddpm_num_inference_steps;
+  std::optional<std::string> eval_scheduler;
   int64_t checkpointing_steps = 500;
   std::optional<int64_t> checkpoints_total_limit;
   std::optional<std::string> resume_from_checkpoint;
@@ -122,15 +116,8 @@ struct TrainOptions : MachineOptions {
               "recompute activations in the backward pass: less memory, slower"),
         field("enable_xformers_memory_efficient_attention", &O::enable_xformers_memory_efficient_attention,
               "accepted for scripts that pass it; attention here is always memory efficient"),
-        section("Objective"),
-        field("prediction_type", &O::prediction_type,
-              "what the network predicts: epsilon, sample or v_prediction; default: epsilon, or as pretrained"),
-        field("loss", &O::loss, "l2, l1 or huber"),
-        field("snr_gamma", &O::snr_gamma, "min-SNR weighting of the loss (Hang et al. 2023); 5 is usual"),
-        field("ddpm_num_steps", &O::ddpm_num_steps, "noise levels to train on (T); default: 1000, or as pretrained"),
-        field(
-            "ddpm_beta_schedule", &O::ddpm_beta_schedule,
-            "linear, scaled_linear, squaredcos_cap_v2 (cosine), sigmoid or laplace; default: linear, or as pretrained"),
+    };
+    const auto how = std::tuple{
         section("Optimization"),
         field("train_batch_size", &O::train_batch_size, "pictures a step"),
         field("num_epochs", &O::num_epochs, "passes over the data"),
@@ -163,9 +150,10 @@ struct TrainOptions : MachineOptions {
         field("save_images_epochs", &O::save_images_epochs, "draw a grid of samples every so many epochs; 0 = never"),
         field("save_model_epochs", &O::save_model_epochs, "save the model every so many epochs; 0 = only at the end"),
         field("eval_batch_size", &O::eval_batch_size, "pictures in a grid of samples"),
-        field("ddpm_num_inference_steps", &O::ddpm_num_inference_steps, "denoising steps of those samples"),
+        field("ddpm_num_inference_steps", &O::ddpm_num_inference_steps,
+              "denoising steps of those samples; default: 1000 for ddpm, 50 for edm and flow"),
         field("eval_scheduler", &O::eval_scheduler,
-              "sampler of those samples: ddpm or ddim (ddim is good with 50 steps)"),
+              "sampler of those samples, e.g. ddim, which is good with 50 steps; default: the model's own"),
         field("checkpointing_steps", &O::checkpointing_steps, "save a checkpoint every so many steps; 0 = never"),
         field("checkpoints_total_limit", &O::checkpoints_total_limit, "keep only so many checkpoints, the newest"),
         field("resume_from_checkpoint", &O::resume_from_checkpoint,
@@ -181,7 +169,7 @@ struct TrainOptions : MachineOptions {
         field("hub_model_id", &O::hub_model_id, "name of the upload (not yet)"),
         field("hub_private_repo", &O::hub_private_repo, "make the upload private (not yet)"),
     };
-    return std::tuple_cat(what, machine_fields(), where);
+    return std::tuple_cat(what, objective_fields(), how, machine_fields(), where);
   }
 };
 

@@ -8,15 +8,11 @@
 #include "unnoise/core/error.h"
 #include "unnoise/io/model_folder.h"
 #include "unnoise/recipes/machine.h"
+#include "unnoise/recipes/train_objective.h"
+#include "unnoise/recipes/words.h"
 
 namespace unnoise {
 namespace {
-
-/// A word of an option as the enum that means it; the error names the flag and the choices.
-template <NamedEnum E>
-E word(std::string_view flag, const std::string& text) {
-  return fields_detail::Value<E>::from_json(flag, text);
-}
 
 void check_at_least(std::string_view flag, double value, double least) {
   if (!(value >= least)) throw usage_error(fmt::format("{}: expected at least {}, found {}", flag, least, value));
@@ -31,7 +27,7 @@ void check_numbers(const TrainOptions& o) {
   positive("--eval-batch-size", o.eval_batch_size);
   positive("--num-epochs", o.num_epochs);
   positive("--gradient-accumulation-steps", o.gradient_accumulation_steps);
-  positive("--ddpm-num-inference-steps", o.ddpm_num_inference_steps);
+  if (o.ddpm_num_inference_steps) positive("--ddpm-num-inference-steps", *o.ddpm_num_inference_steps);
   if (o.resolution) positive("--resolution", *o.resolution);
   if (o.max_train_steps) positive("--max-train-steps", *o.max_train_steps);
   if (o.ddpm_num_steps) positive("--ddpm-num-steps", *o.ddpm_num_steps);
@@ -44,8 +40,6 @@ void check_numbers(const TrainOptions& o) {
   not_negative("--dataloader-num-workers", static_cast<double>(o.dataloader_num_workers));
   not_negative("--learning-rate", o.learning_rate);
   not_negative("--max-grad-norm", o.max_grad_norm);
-  if (o.snr_gamma && !(*o.snr_gamma > 0))
-    throw usage_error(fmt::format("--snr-gamma: expected above 0, found {}", *o.snr_gamma));
 }
 
 /// Options that are there so that a script's command line works, and cannot do what they say.
@@ -112,13 +106,21 @@ void choose_pictures(const TrainOptions& o, TrainPlan& plan) {
     const int64_t channels = plan.loader.mode == ImageMode::grey ? 1 : 3;
     if (preset) plan.unet.in_channels = plan.unet.out_channels = channels;
   } else {
-    plan.loader.mode = plan.unet.in_channels == 1 ? ImageMode::grey : ImageMode::rgb;
+    plan.loader.mode = plan.unet.in_channels <= 2 ? ImageMode::grey : ImageMode::rgb;
   }
   const int64_t channels = plan.loader.mode == ImageMode::grey ? 1 : 3;
-  if (plan.unet.in_channels != channels || plan.unet.out_channels != channels)
-    throw usage_error(fmt::format("the network has {} input and {} output channels, the pictures have {} ({})",
-                                  plan.unet.in_channels, plan.unet.out_channels, channels, enum_name(plan.loader.mode)),
-                      "Choose --image-mode grey for 1 channel, rgb for 3, or another network.");
+  const int64_t in = channels * (plan.draw.self_conditioning ? 2 : 1);
+  const int64_t out = channels * (plan.objective.learned_variance ? 2 : 1);
+  if (!plan.pretrained) {  // a configuration for plain pictures gets the channels that the objective needs
+    if (plan.unet.in_channels == channels) plan.unet.in_channels = in;
+    if (plan.unet.out_channels == channels) plan.unet.out_channels = out;
+  }
+  if (plan.unet.in_channels != in || plan.unet.out_channels != out)
+    throw usage_error(
+        fmt::format("the network has {} input and {} output channels, expected {} and {} for pictures of {} "
+                    "({})",
+                    plan.unet.in_channels, plan.unet.out_channels, in, out, channels, enum_name(plan.loader.mode)),
+        "Choose --image-mode grey for 1 channel, rgb for 3, or another network.");
 
   const int64_t size = o.resolution.value_or(plan.unet.sample_size ? plan.unet.sample_size->height : 64);
   const int64_t multiple = plan.unet.size_multiple();
@@ -137,27 +139,6 @@ void choose_pictures(const TrainOptions& o, TrainPlan& plan) {
   plan.loader.num_workers = o.dataloader_num_workers;
   plan.loader.seed = static_cast<uint64_t>(o.seed);
   plan.loader.strict = o.strict;
-}
-
-/// The scheduler saved with the model: DDPM with the options' schedule, or the pretrained model's with what the options
-/// change.
-void choose_schedule(const TrainOptions& o, TrainPlan& plan) {
-  Json config = Json::object();
-  if (plan.pretrained) config = load_component_config(*plan.pretrained, "scheduler", "scheduler_config.json");
-  if (o.ddpm_num_steps) config["num_train_timesteps"] = *o.ddpm_num_steps;
-  if (o.ddpm_beta_schedule) config["beta_schedule"] = *o.ddpm_beta_schedule;
-  if (o.prediction_type) config["prediction_type"] = *o.prediction_type;
-  plan.scheduler = make_scheduler("ddpm", config);
-  plan.objective.prediction_type = plan.scheduler->prediction_type;
-  plan.objective.loss = word<LossType>("--loss", o.loss);
-  plan.objective.snr_gamma = o.snr_gamma;
-
-  const int64_t T = plan.scheduler->num_train_timesteps();
-  if (o.ddpm_num_inference_steps > T)
-    throw usage_error(
-        fmt::format("--ddpm-num-inference-steps {}: there are only {} training steps", o.ddpm_num_inference_steps, T),
-        fmt::format("Use at most {}.", T));
-  make_scheduler(o.eval_scheduler, *plan.scheduler);  // an unknown name fails now, not after the first epoch
 }
 
 void choose_optimization(const TrainOptions& o, TrainPlan& plan, const Observer& observer) {
@@ -214,8 +195,8 @@ TrainPlan plan_training(const TrainOptions& options, const Observer& observer) {
   TrainPlan plan;
   plan.device = find_device(options.device);
   choose_network(options, plan);
+  choose_objective(options, plan);
   choose_pictures(options, plan);
-  choose_schedule(options, plan);
   plan.dataset = open_dataset({.path_or_name = source, .strict = options.strict}, observer);
   choose_optimization(options, plan, observer);
   check_labels(plan);

@@ -15,6 +15,8 @@
 #include "unnoise/training/autocast.h"
 #include "unnoise/training/ema.h"
 #include "unnoise/training/lr_schedule.h"
+#include "unnoise/training/noise_draw.h"
+#include "unnoise/training/noise_process.h"
 #include "unnoise/training/objective.h"
 #include "unnoise/training/optimizer.h"
 
@@ -27,11 +29,17 @@ struct TrainPlan {
 
   UNet2DOptions unet;
   Json unet_config;  ///< of the saved model: the options, and keys of a pretrained one that we do not know
-  std::optional<std::string> pretrained;       ///< folder of the first weights; none = drawn from the seed
-  std::shared_ptr<const Scheduler> scheduler;  ///< saved with the model; its NoiseSchedule is trained on
-  bool with_labels = false;                    ///< the network is conditioned on the pictures' classes
+  std::optional<std::string> pretrained;            ///< folder of the first weights; none = drawn from the seed
+  std::shared_ptr<const Scheduler> scheduler;       ///< saved with the model
+  std::shared_ptr<const NoiseProcess> process;      ///< what the scheduler undoes, and the network is trained on
+  std::shared_ptr<const Scheduler> eval_scheduler;  ///< draws the samples of the run
+  int64_t eval_steps = 0;
+  bool with_labels = false;  ///< the network is conditioned on the pictures' classes
 
   Objective objective;
+  DrawOptions draw;
+  bool uncertainty_weighting = false;
+  double augment = 0;  ///< probability of each change
   OptimizerOptions optimizer;
   std::optional<EmaOptions> ema;
   Precision precision = Precision::no;
@@ -42,6 +50,9 @@ struct TrainPlan {
   int64_t num_epochs = 0;
   std::optional<LrSchedule> lr_schedule;
 };
+
+/// Channels of the pictures: those of the network, less what self-conditioning and a learned variance add.
+int64_t picture_channels(const TrainPlan& plan);
 
 /// Reads the data's list and the configurations, checks every option, throws Error (usage, data, environment) with what
 /// to do.

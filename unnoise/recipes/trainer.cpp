@@ -3,23 +3,23 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <functional>
 
 #include "unnoise/core/error.h"
 #include "unnoise/io/image_grid.h"
 #include "unnoise/io/image_write.h"
 #include "unnoise/io/model_folder.h"
 #include "unnoise/logging/line_plot.h"
-#include "unnoise/pipelines/unconditional.h"
 #include "unnoise/recipes/checkpoint.h"
 #include "unnoise/recipes/machine.h"
 #include "unnoise/recipes/train_card.h"
+#include "unnoise/training/augment.h"
 
 namespace unnoise {
 namespace {
 
 // Streams of one run, kept apart so that a change in one does not shift the others.
 constexpr uint64_t kDropoutStream = 0x9E3779B97F4A7C15u;
+constexpr uint64_t kUncertaintyStream = 0xD1B54A32D192ED03u;
 
 /// The position that a checkpoint stores only means something with the same pictures and batches.
 void check_same_data(const Json& saved, const Json& now, const fs::path& checkpoint) {
@@ -68,7 +68,7 @@ Trainer::Trainer(const TrainOptions& options, TrainPlan plan, const RunFolder& f
     check_same_data(checkpoint_data(*checkpoint), position_data(plan_, options_), *checkpoint);
     state = load_checkpoint(*checkpoint, *unet_, ema_.get());
   }
-  optimizer_ = std::make_unique<Optimizer>(unet_->named_parameters(), plan_.optimizer);
+  optimizer_ = std::make_unique<Optimizer>(trained_parameters(), plan_.optimizer);
   loader_ = std::make_unique<Loader>(plan_.dataset, plan_.loader, observer_);
   if (state) restore(*state, checkpoint->string());
   observer_.info(describe_plan(plan_, options_, unet_->num_parameters()));
@@ -98,10 +98,30 @@ void Trainer::make_network(bool with_weights) {
   unet_->to(plan_.device);
   unet_->train();
   if (plan_.ema) ema_ = std::make_unique<Ema>(unet_->named_parameters(), *plan_.ema);
+  if (!plan_.uncertainty_weighting) return;
+  Rng own(static_cast<uint64_t>(options_.seed) ^ kUncertaintyStream);
+  uncertainty_ = std::make_unique<Uncertainty>(own);
+  uncertainty_->to(plan_.device);
+  plan_.objective.uncertainty = uncertainty_.get();
+}
+
+StateDict Trainer::trained_parameters() const {
+  StateDict all = unet_->named_parameters();
+  if (!uncertainty_) return all;
+  for (const auto& [name, tensor] : uncertainty_->named_parameters()) all.emplace_back("uncertainty." + name, tensor);
+  return all;
+}
+
+Unconditional Trainer::pipeline(std::shared_ptr<const Scheduler> scheduler) const {
+  return {.unet = unet_,
+          .scheduler = std::move(scheduler),
+          .unet_config = plan_.unet_config,
+          .self_conditioning = plan_.draw.self_conditioning};
 }
 
 void Trainer::restore(const TrainerState& state, const std::string& where) {
   optimizer_->load_state(state.optimizer, where);
+  if (uncertainty_) uncertainty_->load_state(state.uncertainty, where);
   for (const auto& [name, tensor] : state.random) (name == "noise" ? noise_rng_ : dropout_rng_).set_state(tensor);
   global_step_ = state.global_step;
   next_batch_ = state.micro_batch;
@@ -141,6 +161,21 @@ JobStatus Trainer::run(std::stop_token stop) {
   return JobStatus::done;
 }
 
+/// Pictures as they are, or changed, in which case `extra_embedding` tells the network how.
+MicroBatch Trainer::micro_batch(const Batch& batch, Tensor& extra_embedding) {
+  MicroBatch micro{.x0 = batch.images,
+                   .labels = plan_.with_labels ? batch.labels.to(plan_.device) : Tensor(),
+                   .weight = plan_.accumulation.weight(next_batch_),
+                   .ends_group = plan_.accumulation.ends_group(next_batch_)};
+  if (plan_.augment > 0) {
+    const Augmented augmented = augment(micro.x0, plan_.augment, noise_rng_);
+    micro.x0 = augmented.x0;
+    extra_embedding = augment_embedding(augmented.labels, plan_.unet.temb_channels());
+  }
+  micro.x0 = micro.x0.to(plan_.device);
+  return micro;
+}
+
 /// One optimizer step: the micro-batches of a group, in the order of the course's loop (training/train_step.h).
 Trainer::Update Trainer::update() {
   clock_.start();
@@ -148,24 +183,25 @@ Trainer::Update Trainer::update() {
   Update result;
   result.learning_rate = options_.learning_rate * plan_.lr_schedule->multiplier(global_step_);
   optimizer_->set_learning_rate(result.learning_rate);
-  const TrainParts parts{.network = std::cref(*unet_),
-                         .noise = plan_.scheduler->noise(),
+  Tensor extra_embedding;
+  const auto network = [&](const Tensor& xt, const Tensor& t, const Tensor& labels) {
+    return (*unet_)(xt, t, labels, extra_embedding);
+  };
+  const TrainParts parts{.network = network,
+                         .process = *plan_.process,
                          .objective = plan_.objective,
                          .optimizer = *optimizer_,
                          .ema = ema_.get(),
                          .max_grad_norm = plan_.max_grad_norm,
-                         .precision = plan_.precision};
+                         .precision = plan_.precision,
+                         .draw = plan_.draw};
   for (;;) {
     const Batch batch = loader_->next();
-    const double weight = plan_.accumulation.weight(next_batch_);
-    const MicroBatch micro{.x0 = batch.images.to(plan_.device),
-                           .labels = plan_.with_labels ? batch.labels.to(plan_.device) : Tensor(),
-                           .weight = weight,
-                           .ends_group = plan_.accumulation.ends_group(next_batch_)};
+    const MicroBatch micro = micro_batch(batch, extra_embedding);
     const TrainStepResult step = train_step(parts, micro, noise_rng_);
     if (step.outcome == StepOutcome::loss_not_finite) fail_not_finite("loss", global_step_ + 1, folder_);
     if (step.outcome == StepOutcome::gradient_not_finite) fail_not_finite("gradient", global_step_ + 1, folder_);
-    result.loss += weight * step.loss;
+    result.loss += micro.weight * step.loss;
     result.images += batch.images.size(0);
     ++next_batch_;
     if (step.outcome == StepOutcome::updated) {
@@ -242,18 +278,15 @@ void Trainer::finish_epoch(std::stop_token stop) {
 
 /// A grid from seed 0 with the averaged weights, so that the grids of a run show the same pictures growing up.
 void Trainer::draw_samples(int64_t epoch, std::stop_token stop) {
-  const Unconditional pipeline{.unet = unet_,
-                               .scheduler = make_scheduler(options_.eval_scheduler, *plan_.scheduler),
-                               .unet_config = plan_.unet_config};
   std::optional<EmaScope> averaged;
   if (ema_) averaged.emplace(*ema_);
   SampleRequest request;
   request.num_images = options_.eval_batch_size;
-  request.steps = options_.ddpm_num_inference_steps;
+  request.steps = plan_.eval_steps;
   if (plan_.with_labels)
     for (int64_t i = 0; i < options_.eval_batch_size; ++i)
       request.class_labels.push_back(i % *plan_.unet.num_class_embeds);
-  const Tensor images = pipeline.sample(request, observer_, stop);
+  const Tensor images = pipeline(plan_.eval_scheduler).sample(request, observer_, stop);
   if (!images.defined()) return;  // stopped
   const std::string png = encode_png(image_grid(images));
   make_folders(folder_.samples());
@@ -264,7 +297,7 @@ void Trainer::draw_samples(int64_t epoch, std::stop_token stop) {
 void Trainer::save_model() {
   std::optional<EmaScope> averaged;
   if (ema_) averaged.emplace(*ema_);
-  Unconditional{.unet = unet_, .scheduler = plan_.scheduler, .unet_config = plan_.unet_config}.save(folder_.path());
+  pipeline(plan_.scheduler).save(folder_.path());
   save_training_card(folder_.path(), options_, plan_, global_step_, losses_.empty() ? std::nan("") : smooth_loss_);
 }
 
@@ -275,7 +308,8 @@ void Trainer::save_checkpoint() {
                            .global_step = global_step_,
                            .micro_batch = next_batch_,
                            .random = {{"noise", noise_rng_.state()}, {"dropout", dropout_rng_.state()}},
-                           .optimizer = optimizer_->state()};
+                           .optimizer = optimizer_->state(),
+                           .uncertainty = uncertainty_ ? uncertainty_->state() : StateDict()};
   unnoise::save_checkpoint(folder_.checkpoint(global_step_), *unet_, plan_.unet_config, ema_.get(), state,
                            saved_options(options_), position_data(plan_, options_));
   saved_at_ = global_step_;

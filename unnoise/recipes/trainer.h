@@ -12,6 +12,7 @@
 #include "unnoise/logging/run_log.h"
 #include "unnoise/logging/tensorboard.h"
 #include "unnoise/nn/rng.h"
+#include "unnoise/pipelines/unconditional.h"
 #include "unnoise/recipes/job.h"
 #include "unnoise/recipes/run_folder.h"
 #include "unnoise/recipes/step_clock.h"
@@ -38,8 +39,11 @@ class Trainer {
   };
 
   void make_network(bool with_weights);
+  StateDict trained_parameters() const;
+  Unconditional pipeline(std::shared_ptr<const Scheduler> scheduler) const;
   void restore(const TrainerState& state, const std::string& where);
   void reread_losses();
+  MicroBatch micro_batch(const Batch& batch, Tensor& extra_embedding);
   Update update();
   void log_update(const Update& update);
   void finish_epoch(std::stop_token stop);
@@ -59,6 +63,7 @@ class Trainer {
   Rng noise_rng_;
   Rng dropout_rng_;
   std::shared_ptr<UNet2D> unet_;
+  std::unique_ptr<Uncertainty> uncertainty_;  ///< none unless the plan asks for it
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Ema> ema_;
   std::unique_ptr<Loader> loader_;

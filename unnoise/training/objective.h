@@ -1,4 +1,4 @@
-// What a network is asked to predict, and how far off it was: target, loss and weighting by timestep.
+// How far off a network's answer was: distance, weight by level of noise, and the mean over the batch.
 #pragma once
 
 #include <array>
@@ -6,7 +6,8 @@
 #include <utility>
 
 #include "unnoise/nn/tensor.h"
-#include "unnoise/schedulers/noise_schedule.h"
+#include "unnoise/training/noise_process.h"
+#include "unnoise/training/uncertainty.h"
 
 namespace unnoise {
 
@@ -20,29 +21,58 @@ constexpr auto enum_names(LossType) {
   return std::array{std::pair{LossType::l2, "l2"}, std::pair{LossType::l1, "l1"}, std::pair{LossType::huber, "huber"}};
 }
 
-/// With snr = alphas_cumprod / (1 - alphas_cumprod), each picture's loss is multiplied by
-///   epsilon        1,   or min(snr, snr_gamma) / snr
-///   v_prediction   1,   or min(snr, snr_gamma) / (snr + 1)
-///   sample         snr, or min(snr, snr_gamma)
-/// The first column is what diffusers' train_unconditional.py does. The second, Hang et al. 2023, "Efficient Diffusion
-/// Training via Min-SNR Weighting Strategy", section 3.4, weighs the error of x0 by min(snr, snr_gamma) in every row.
+/// How much a level of noise counts. All but `standard` are weights of x0's error as a function of snr = alpha^2 /
+/// sigma^2, whatever the network answers with; NoiseProcess::gain turns them into weights of its answer.
+enum class LossWeighting {
+  standard,       ///< 1 for eps, v, EDM and flow; snr for x0, as diffusers' train_unconditional.py
+  min_snr,        ///< min(snr, gamma): Hang et al. 2023, "Efficient Diffusion Training via Min-SNR", section 3.4
+  soft_min_snr,   ///< snr gamma / (snr + gamma): Crowson et al. 2024, "Hourglass Diffusion Transformers", section 4.3
+  p2,             ///< snr / (k + snr)^gamma: Choi et al. 2022, "Perception Prioritized Training", eq. 8
+  truncated_snr,  ///< max(snr, 1): Salimans & Ho 2022, "Progressive Distillation", section 4
+  edm,            ///< snr + 1/sigma_data^2: Karras et al. 2022, table 1; every level counts alike in F
+};
+constexpr auto enum_names(LossWeighting) {
+  using enum LossWeighting;
+  return std::array{std::pair{standard, "standard"},           std::pair{min_snr, "min_snr"},
+                    std::pair{soft_min_snr, "soft_min_snr"},   std::pair{p2, "p2"},
+                    std::pair{truncated_snr, "truncated_snr"}, std::pair{edm, "edm"}};
+}
+
 struct Objective {
-  PredictionType prediction_type = PredictionType::epsilon;
   LossType loss = LossType::l2;
-  std::optional<double> snr_gamma;  ///< above 0; the paper uses 5
+  LossWeighting weighting = LossWeighting::standard;
+  double snr_gamma = 5;     ///< min_snr, soft_min_snr; above 0
+  double p2_gamma = 1;      ///< p2; at least 0
+  double p2_k = 1;          ///< p2; above 0
+  double sigma_data = 0.5;  ///< edm; above 0
+  /// The network answers with 2C channels, the latter half its variance: Nichol & Dhariwal 2021, "Improved DDPM". The
+  /// loss gains T/1000 times the variational bound's term at t (eq. 16), which moves the variance alone.
+  bool learned_variance = false;
+  /// Learned besides, when given: each level's loss is divided by its own size. Borrowed.
+  const Uncertainty* uncertainty = nullptr;
 };
 
-/// The factor above for each picture, [B] float32; undefined where it is 1 everywhere.
-Tensor loss_weights(const Objective& objective, const NoiseSchedule& noise, const Tensor& t);
+/// The factor of each picture's loss, [B] float32; undefined where it is 1 everywhere. Error::usage for a parameter out
+/// of range.
+Tensor loss_weights(const Objective& objective, const NoiseProcess& process, const Tensor& level);
 
 struct Loss {
-  Tensor mean;        ///< 0-dim float32, with its graph: weighted mean over everything
-  Tensor per_sample;  ///< [B] float32, detached: each picture's weighted mean, for a log of loss by timestep
+  Tensor mean;        ///< 0-dim float32, with its graph: to be minimized
+  Tensor per_sample;  ///< [B] float32, detached: each picture's weighted mean, without what `uncertainty` does to it
 };
 
-/// Compares what the network said with NoiseSchedule::target(). In float32 whatever the dtypes and whether or not
-/// autocast is on. output, x0, eps: [B,...]; t: [B] int64. Throws Error::usage when `output` has not x0's shape.
-Loss training_loss(const Objective& objective, const NoiseSchedule& noise, const Tensor& output, const Tensor& x0,
-                   const Tensor& eps, const Tensor& t);
+/// What the network was shown and what it said. x0, eps, xt: [B,C,H,W]; level: [B]; output: as x0, or [B,2C,H,W] with a
+/// learned variance.
+struct Answer {
+  const Tensor& output;
+  const Tensor& x0;
+  const Tensor& eps;
+  const Tensor& xt;
+  const Tensor& level;
+};
+
+/// Compares the answer with NoiseProcess::target(). In float32 whatever the dtypes and whether or not autocast is on.
+/// Throws Error::usage when the output has another shape than expected.
+Loss training_loss(const Objective& objective, const NoiseProcess& process, const Answer& answer);
 
 }  // namespace unnoise

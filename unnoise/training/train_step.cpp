@@ -1,6 +1,9 @@
 #include "unnoise/training/train_step.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/zeros_like.h>
+#include <c10/core/GradMode.h>
 
 #include <cmath>
 #include <limits>
@@ -29,27 +32,35 @@ void update(const TrainParts& parts, TrainStepResult& result) {
   result.outcome = StepOutcome::updated;
 }
 
-}  // namespace
-
-NoiseDraw draw_noise(const Tensor& x0, int64_t num_train_timesteps, Rng& rng) {
-  const Tensor eps = rng.normal_like(x0);
-  const Tensor t = rng.integers(num_train_timesteps, x0.size(0)).to(x0.device());
-  return {eps, t};
+/// What the network sees besides the picture: its own first answer for x0, or zeros. Chen et al. 2023, "Analog Bits".
+Tensor self_condition(const TrainParts& parts, const NoiseDraw& draw, const Tensor& xt, const Tensor& labels) {
+  const NoiseProcess& process = parts.process;
+  const Tensor input = process.input(xt, draw.level), nothing = at::zeros_like(xt);
+  if (!draw.self_condition) return at::cat({input, nothing}, 1);
+  const c10::NoGradGuard no_grad;
+  const Tensor output = parts.network(at::cat({input, nothing}, 1), process.timesteps(draw.level), labels);
+  return at::cat({input, process.x0(xt, output.narrow(1, 0, xt.size(1)).to(xt.scalar_type()), draw.level)}, 1);
 }
 
+}  // namespace
+
 TrainStepResult train_step(const TrainParts& parts, const MicroBatch& batch, const NoiseDraw& draw) {
-  const auto& [eps, t] = draw;
-  const Tensor& x0 = batch.x0;                          // 1 images
-  const Tensor xt = parts.noise.add_noise(x0, eps, t);  // 2 add noise   Ho et al. 2020, eq. 4
+  const NoiseProcess& process = parts.process;
+  const Tensor& x0 = batch.x0;                                                   // 1 images
+  const Tensor xt = process.add_noise(x0, draw.noise_in_picture(), draw.level);  // 2 add noise
+  const Tensor timesteps = process.timesteps(draw.level);
   Tensor output;
   {
     const AutocastScope autocast(parts.precision, x0.device().type());
-    output = parts.network(xt, t, batch.labels);  // 3 predict
+    const Tensor input =
+        parts.draw.self_conditioning ? self_condition(parts, draw, xt, batch.labels) : process.input(xt, draw.level);
+    output = parts.network(input, timesteps, batch.labels);  // 3 predict
   }
-  const Loss loss = training_loss(parts.objective, parts.noise, output, x0, eps, t);  // 4 evaluate   eq. 14
+  const Loss loss = training_loss(parts.objective, process, {output, x0, draw.eps, xt, draw.level});  // 4 evaluate
 
-  TrainStepResult result{.loss = loss.mean.item<double>(), .per_sample = loss.per_sample, .timesteps = t};
-  if (!std::isfinite(result.loss)) {
+  TrainStepResult result{
+      .loss = loss.per_sample.mean().item<double>(), .per_sample = loss.per_sample, .timesteps = timesteps};
+  if (!std::isfinite(result.loss) || !std::isfinite(loss.mean.item<double>())) {
     result.outcome = StepOutcome::loss_not_finite;
     return result;
   }
@@ -59,7 +70,7 @@ TrainStepResult train_step(const TrainParts& parts, const MicroBatch& batch, con
 }
 
 TrainStepResult train_step(const TrainParts& parts, const MicroBatch& batch, Rng& rng) {
-  return train_step(parts, batch, draw_noise(batch.x0, parts.noise.num_train_timesteps(), rng));
+  return train_step(parts, batch, draw_noise(batch.x0, parts.process, parts.draw, rng));
 }
 
 }  // namespace unnoise

@@ -8,26 +8,30 @@
 
 #include "unnoise/nn/rng.h"
 #include "unnoise/nn/tensor.h"
-#include "unnoise/schedulers/noise_schedule.h"
 #include "unnoise/training/autocast.h"
 #include "unnoise/training/ema.h"
+#include "unnoise/training/noise_draw.h"
+#include "unnoise/training/noise_process.h"
 #include "unnoise/training/objective.h"
 #include "unnoise/training/optimizer.h"
 
 namespace unnoise {
 
-/// (xt [B,C,H,W] float32, t [B] int64, labels [B] int64 or undefined) -> [B,C,H,W]. A UNet2D fits: `std::cref(unet)`.
+/// (what NoiseProcess::input and timesteps give, [B,C,H,W] float32 and [B]; labels [B] int64 or undefined) ->
+/// [B,C,H,W]. With self-conditioning it sees 2C channels: the picture with noise, and its own first answer for x0 or
+/// zeros. A UNet2D fits: `std::cref(unet)`.
 using Network = std::function<Tensor(const Tensor& xt, const Tensor& t, const Tensor& labels)>;
 
 /// What a step works with. References are borrowed; set the optimizer's learning rate before each step.
 struct TrainParts {
   Network network;
-  const NoiseSchedule& noise;
+  const NoiseProcess& process;
   Objective objective;
   Optimizer& optimizer;
   Ema* ema = nullptr;          ///< of the network's parameters; nullptr = none
   double max_grad_norm = 1.0;  ///< 0 = do not clip
   Precision precision = Precision::no;
+  DrawOptions draw = {};
 };
 
 struct MicroBatch {
@@ -49,18 +53,9 @@ struct TrainStepResult {
   StepOutcome outcome = StepOutcome::accumulated;
   double loss = 0;                       ///< this micro-batch's, not multiplied by its weight
   Tensor per_sample;                     ///< [B] float32: the loss of each picture
-  Tensor timesteps;                      ///< [B] int64: where each picture was noised to
+  Tensor timesteps;                      ///< [B]: what the network was told of each picture's level
   std::optional<double> grad_norm = {};  ///< before clipping; at the end of a group
 };
-
-/// The noise and the timesteps of a step, [B,C,H,W] and [B] int64.
-struct NoiseDraw {
-  Tensor eps;
-  Tensor t;
-};
-
-/// First the noise, then the timesteps, uniform in [0,T): diffusers' order. One stream only.
-NoiseDraw draw_noise(const Tensor& x0, int64_t num_train_timesteps, Rng& rng);
 
 /// The step with given noise.
 TrainStepResult train_step(const TrainParts& parts, const MicroBatch& batch, const NoiseDraw& draw);

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::string_view kRandom = "random.";
 constexpr std::string_view kOptimizer = "optimizer.";
+constexpr std::string_view kUncertainty = "uncertainty.";
 
 int64_t read_count(const Json& numbers, const char* key, std::string_view where) {
   const auto found = numbers.find(key);
@@ -30,6 +31,7 @@ StateDict trainer_tensors(const TrainerState& state) {
   StateDict out;
   for (const auto& [name, tensor] : state.random) out.emplace_back(std::string(kRandom) + name, tensor);
   for (const auto& [name, tensor] : state.optimizer) out.emplace_back(std::string(kOptimizer) + name, tensor);
+  for (const auto& [name, tensor] : state.uncertainty) out.emplace_back(std::string(kUncertainty) + name, tensor);
   return out;
 }
 
@@ -44,6 +46,8 @@ TrainerState trainer_state(const Json& numbers, const StateDict& tensors, std::s
       state.random.emplace_back(name.substr(kRandom.size()), tensor);
     } else if (name.starts_with(kOptimizer)) {
       state.optimizer.emplace_back(name.substr(kOptimizer.size()), tensor);
+    } else if (name.starts_with(kUncertainty)) {
+      state.uncertainty.emplace_back(name.substr(kUncertainty.size()), tensor);
     } else {
       throw data_error(fmt::format("{}: unexpected tensor \"{}\"", where, name));
     }

@@ -18,11 +18,13 @@ struct TrainerState {
   int64_t micro_batch = 0;  ///< the next one to come, numbered across epochs
   StateDict random;         ///< Rng::state() by name: "noise", "dropout"
   StateDict optimizer;      ///< Optimizer::state()
+  StateDict uncertainty;    ///< Uncertainty::state(), of a run that has one
 };
 
 /// The numbers, for trainer_state.json.
 Json trainer_numbers(const TrainerState& state);
-/// The tensors as "random.<name>" and "optimizer.<name>", for trainer_state.safetensors. Handles, not copies.
+/// The tensors as "random.<name>", "optimizer.<name>" and "uncertainty.<name>", for trainer_state.safetensors. Handles,
+/// not copies.
 StateDict trainer_tensors(const TrainerState& state);
 /// Puts the two together again. Error::data names `where` and the key for anything missing, negative, of the wrong
 /// type, or unknown.
