@@ -12,6 +12,7 @@ Command info_command();
 Command schedule_command();
 Command noise_command();
 Command evaluate_command();
+Command ema_command();
 Command samplers_command();
 Command bench_command();
 

@@ -8,6 +8,6 @@
 int main(int argc, char** argv) {
   using namespace unnoise::cli;
   return run_program({train_command(), sample_command(), info_command(), samplers_command(), evaluate_command(),
-                      schedule_command(), noise_command(), bench_command()},
+                      ema_command(), schedule_command(), noise_command(), bench_command()},
                      std::vector<std::string>(argv + 1, argv + argc));
 }

@@ -147,7 +147,7 @@ def test_no_model_is_an_error_that_names_the_folder(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["train", "sample", "schedule", "noise", "samplers", "evaluate", "bench"])
+@pytest.mark.parametrize("command", ["train", "sample", "schedule", "noise", "samplers", "evaluate", "ema", "bench"])
 def test_the_option_reference_is_what_the_program_says(command):
     page = pathlib.Path(__file__).resolve().parents[2] / f"docs/{command}-options.md"
     assert page.read_text() == run("help", command, "--markdown").stdout, f"run: unnoise help {command} --markdown > docs/{command}-options.md"

@@ -1,6 +1,7 @@
 #include "unnoise/training/optimizer.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/conv2d.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/randn.h>
@@ -12,6 +13,7 @@
 #include <limits>
 
 #include "unnoise/core/error.h"
+#include "unnoise/nn/rng.h"
 
 namespace unnoise {
 namespace {
@@ -100,9 +102,9 @@ TEST(Optimizer, AGradientLaidOutDifferentlyIsReadByIndex) {
 }
 
 TEST(Optimizer, ResumesBitForBit) {
-  for (const auto type : {adamw, adam, sgd}) {
+  for (const auto type : {adamw, adam, sgd, adamw8bit}) {
     const OptimizerOptions options{.type = type, .learning_rate = 1e-2, .weight_decay = 1e-2};
-    const Tensor a = parameter(at::randn({3, 4})), b = parameter(at::randn({7}));
+    const Tensor a = parameter(at::randn({70, 60})), b = parameter(at::randn({7}));
     Optimizer first({{"a", a}, {"b", b}}, options);
     train(first, {a, b}, 0);
 
@@ -115,6 +117,42 @@ TEST(Optimizer, ResumesBitForBit) {
     for (size_t i = 0; i < first.state().size(); ++i)
       EXPECT_TRUE(first.state()[i].second.equal(resumed.state()[i].second)) << first.state()[i].first;
   }
+}
+
+// The largest tensors of a network are 8 bits, blocks and small tensors weigh little.
+TEST(Optimizer, EightBitStateIsAQuarter) {
+  const Tensor weight = parameter(at::randn({64, 64, 3, 3})), bias = parameter(at::randn({64}));
+  const auto bytes = [&](OptimizerType type) {
+    size_t sum = 0;
+    for (const auto& [name, tensor] : Optimizer({{"weight", weight}, {"bias", bias}}, {.type = type}).state())
+      sum += tensor.nbytes();
+    return static_cast<double>(sum);
+  };
+  EXPECT_LT(bytes(adamw8bit), 0.26 * bytes(adamw));
+}
+
+// A convolution that learns another one's answers: the losses on the way are those of float32, to 1 % (Dettmers et al.
+// 2022, section 3, claim no difference).
+TEST(Optimizer, EightBitAdamWLosesWhatAdamWLoses) {
+  const auto losses = [](OptimizerType type) {
+    Rng rng(0);
+    const Tensor target = rng.normal({32, 16, 3, 3});
+    const Tensor weight = parameter(rng.normal({32, 16, 3, 3}) * 0.1);
+    Optimizer optimizer({{"weight", weight}}, {.type = type, .learning_rate = 1e-2});
+    std::vector<double> out;
+    for (int step = 0; step < 150; ++step) {
+      const Tensor x = rng.normal({4, 16, 8, 8});
+      const Tensor loss = (at::conv2d(x, weight) - at::conv2d(x, target)).square().mean();
+      loss.backward();
+      optimizer.step();
+      optimizer.zero_grad();
+      out.push_back(loss.item<double>());
+    }
+    return out;
+  };
+  const auto full = losses(adamw), eight = losses(adamw8bit);
+  EXPECT_LT(full.back(), 0.5 * full.front());
+  for (size_t i = 0; i < full.size(); ++i) EXPECT_NEAR(eight[i], full[i], 0.01 * full[i]) << i;
 }
 
 TEST(Optimizer, RefusesAStateThatDoesNotFitAndKeepsItsOwn) {

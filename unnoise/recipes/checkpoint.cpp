@@ -7,16 +7,33 @@
 #include "unnoise/io/safetensors.h"
 
 namespace unnoise {
+namespace {
+
+/// Only averages with a sigma_rel stand beside the main one.
+std::string folder_of(const Ema& average) { return fmt::format("unet_ema_{}", average.options().sigma_rel.value()); }
+
+void save_average(const fs::path& folder, Json config, const Ema& average) {
+  config.update(average.config());
+  save_component(folder, config, average.state());
+}
+
+void load_average(const fs::path& path, const std::string& name, Ema& average) {
+  const EmaOptions asked = average.options();
+  average.load(load_component_weights(path, name), load_component_config(path, name), (path / name).string());
+  if (average.options().sigma_rel != asked.sigma_rel || average.options().halflife != asked.halflife)
+    throw usage_error(fmt::format("the average in \"{}\" is of another kind than this run's", (path / name).string()),
+                      "Resume with the --use-ema, --ema-halflife and --ema-sigma-rel that the run began with.");
+}
+
+}  // namespace
 
 void save_checkpoint(const fs::path& path, const Module& unet, const Json& unet_config, const Ema* ema,
-                     const TrainerState& state, const Json& options, const Json& data) {
+                     std::span<Ema* const> more_averages, const TrainerState& state, const Json& options,
+                     const Json& data) {
   write_folder_atomic(path, [&](const fs::path& folder) {
     save_component(folder / "unet", unet_config, unet.state());
-    if (ema) {
-      Json config = unet_config;
-      config.update(ema->config());
-      save_component(folder / "unet_ema", config, ema->state());
-    }
+    if (ema) save_average(folder / "unet_ema", unet_config, *ema);
+    for (const Ema* average : more_averages) save_average(folder / folder_of(*average), unet_config, *average);
     save_safetensors(folder / "trainer_state.safetensors", trainer_tensors(state));
     write_json(folder / "trainer_state.json", trainer_numbers(state));
     write_json(folder / "options.json", options);
@@ -24,7 +41,7 @@ void save_checkpoint(const fs::path& path, const Module& unet, const Json& unet_
   });
 }
 
-TrainerState load_checkpoint(const fs::path& path, Module& unet, Ema* ema) {
+TrainerState load_checkpoint(const fs::path& path, Module& unet, Ema* ema, std::span<Ema* const> more_averages) {
   const std::string where = fmt::format("\"{}\"", path.string());
   if (!fs::exists(path / "trainer_state.json"))
     throw data_error(fmt::format("{} is not a checkpoint of unnoise: it has no trainer_state.json", where),
@@ -32,10 +49,14 @@ TrainerState load_checkpoint(const fs::path& path, Module& unet, Ema* ema) {
   if (ema && !fs::exists(path / "unet_ema"))
     throw usage_error(fmt::format("--use-ema: the run that wrote {} kept no average", where),
                       "Resume without --use-ema, or start a new run with --pretrained.");
+  for (const Ema* average : more_averages)
+    if (!fs::exists(path / folder_of(*average)))
+      throw usage_error(fmt::format("--ema-sigma-rel: the run that wrote {} kept no average of {}", where,
+                                    average->options().sigma_rel.value()),
+                        "Resume with the averages that the run began with.");
   unet.load_state(load_component_weights(path, "unet"), (path / "unet").string());
-  if (ema)
-    ema->load(load_component_weights(path, "unet_ema"), load_component_config(path, "unet_ema"),
-              (path / "unet_ema").string());
+  if (ema) load_average(path, "unet_ema", *ema);
+  for (Ema* average : more_averages) load_average(path, folder_of(*average), *average);
   const auto tensors = SafetensorsFile::open(path / "trainer_state.safetensors").state();
   return trainer_state(read_json(path / "trainer_state.json"), tensors, where);
 }

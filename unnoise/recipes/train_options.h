@@ -7,11 +7,13 @@
 #include <string>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #include "unnoise/core/fields.h"
 #include "unnoise/recipes/machine_options.h"
 #include "unnoise/recipes/mixed_precision.h"
 #include "unnoise/recipes/objective_options.h"
+#include "unnoise/recipes/snapshot_dtype.h"
 
 namespace unnoise {
 
@@ -62,6 +64,11 @@ struct TrainOptions : MachineOptions, ObjectiveOptions {
   double ema_inv_gamma = 1.0;
   double ema_power = 0.75;
   double ema_max_decay = 0.9999;
+  std::optional<double> ema_halflife;
+  double ema_rampup = 0.05;
+  std::vector<double> ema_sigma_rel;
+  std::optional<int64_t> ema_snapshot_steps;
+  SnapshotDtype ema_snapshot_dtype = SnapshotDtype::float16;
   MixedPrecision mixed_precision = MixedPrecision::no;
   int64_t seed = 0;
 
@@ -124,7 +131,7 @@ struct TrainOptions : MachineOptions, ObjectiveOptions {
         field("max_train_steps", &O::max_train_steps, "optimizer steps; wins over --num-epochs"),
         field("gradient_accumulation_steps", &O::gradient_accumulation_steps,
               "batches whose gradients are averaged for one step"),
-        field("optimizer", &O::optimizer, "adamw, adam or sgd"),
+        field("optimizer", &O::optimizer, "adamw, adam, sgd, or adamw8bit (AdamW with a quarter of its memory)"),
         field("learning_rate", &O::learning_rate, "peak learning rate"),
         field("lr_scheduler", &O::lr_scheduler,
               "constant, constant_with_warmup, linear, cosine, cosine_with_restarts, polynomial or piecewise_constant"),
@@ -141,6 +148,15 @@ struct TrainOptions : MachineOptions, ObjectiveOptions {
         field("ema_inv_gamma", &O::ema_inv_gamma, "inverse multiplicative factor of the average's warm-up"),
         field("ema_power", &O::ema_power, "exponent of the average's warm-up"),
         field("ema_max_decay", &O::ema_max_decay, "largest decay of the average"),
+        field("ema_halflife", &O::ema_halflife,
+              "half-life of the average in thousands of pictures, instead of the three above; implies --use-ema"),
+        field("ema_rampup", &O::ema_rampup, "that half-life is at most this share of the pictures seen; 0 = no limit"),
+        field("ema_sigma_rel", &O::ema_sigma_rel,
+              "keep averages over the whole run of these relative widths (EDM2), e.g. 0.05,0.1, and store snapshots "
+              "from which unnoise ema rebuilds any other"),
+        field("ema_snapshot_steps", &O::ema_snapshot_steps,
+              "store them every so many steps; default: 32 times in the run"),
+        field("ema_snapshot_dtype", &O::ema_snapshot_dtype, "of the stored snapshots"),
         field("mixed_precision", &O::mixed_precision,
               "arithmetic of the network; weights, norms and loss stay float32"),
         field("seed", &O::seed, "decides initial weights, order, crops, noise: the same seed repeats the run"),

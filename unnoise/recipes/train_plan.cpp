@@ -149,9 +149,6 @@ void choose_optimization(const TrainOptions& o, TrainPlan& plan, const Observer&
                     .epsilon = o.adam_epsilon,
                     .weight_decay = o.adam_weight_decay,
                     .momentum = o.adam_beta1};
-  if (o.use_ema)
-    plan.ema = EmaOptions{
-        .decay = o.ema_max_decay, .use_ema_warmup = true, .inv_gamma = o.ema_inv_gamma, .power = o.ema_power};
   plan.max_grad_norm = o.max_grad_norm;
   plan.precision = word<Precision>("--mixed-precision", std::string(enum_name(o.mixed_precision)));
   check_precision(plan.precision);
@@ -160,6 +157,7 @@ void choose_optimization(const TrainOptions& o, TrainPlan& plan, const Observer&
   const int64_t per_epoch = plan.accumulation.updates_per_epoch();
   plan.total_updates = o.max_train_steps.value_or(per_epoch * o.num_epochs);
   plan.num_epochs = (plan.total_updates + per_epoch - 1) / per_epoch;
+  plan.averages = plan_averages(o, plan.total_updates);
   const auto type = word<LrScheduleType>("--lr-scheduler", o.lr_scheduler);
   plan.lr_schedule.emplace(LrScheduleOptions{.type = type,
                                              .warmup_steps = o.lr_warmup_steps,
@@ -186,6 +184,19 @@ void check_labels(TrainPlan& plan) {
                                   largest, *plan.unet.num_class_embeds));
 }
 
+/// Values that the optimizer keeps for each weight, in copies of the float32 weights.
+double optimizer_copies(OptimizerType type) {
+  using enum OptimizerType;
+  switch (type) {
+    case adamw8bit:
+      return 0.51;
+    case sgd:
+      return 1.0;
+    default:
+      return 2.0;
+  }
+}
+
 }  // namespace
 
 TrainPlan plan_training(const TrainOptions& options, const Observer& observer) {
@@ -208,7 +219,7 @@ TrainPlan plan_training(const TrainOptions& options, const Observer& observer) {
 
 std::string describe_plan(const TrainPlan& plan, const TrainOptions& options, int64_t num_parameters) {
   const auto& a = plan.accumulation;
-  const double copies = 2.0 + (plan.optimizer.type == OptimizerType::sgd ? 1.0 : 2.0) + (plan.ema ? 1.0 : 0.0);
+  const double copies = 2.0 + optimizer_copies(plan.optimizer.type) + static_cast<double>(plan.averages.count());
   std::string text;
   text += fmt::format("data     {} pictures, {}x{} {}\n", human_count(plan.dataset->size()), plan.loader.resolution,
                       plan.loader.resolution, enum_name(plan.loader.mode));
@@ -222,8 +233,16 @@ std::string describe_plan(const TrainPlan& plan, const TrainOptions& options, in
   text += options.max_train_steps ? fmt::format("plan     {} ({:.3g} epochs)\n", steps, epochs)
                                   : fmt::format("plan     {} ({} epochs of {})\n", steps, human_count(plan.num_epochs),
                                                 human_count(a.updates_per_epoch()));
+  const auto& snapshots = plan.averages.snapshots;
+  if (!snapshots.sigma_rel.empty())
+    text += fmt::format("averages sigma_rel {}; a snapshot of each every {} steps, {} in the whole run\n",
+                        fmt::join(snapshots.sigma_rel, ", "), human_count(snapshots.every),
+                        human_bytes(snapshot_bytes(snapshots, plan.total_updates, num_parameters)));
   text += fmt::format("memory   {} for weights, gradients and optimizer{}, and activations on top",
-                      human_bytes(copies * 4.0 * static_cast<double>(num_parameters)), plan.ema ? " and average" : "");
+                      human_bytes(copies * 4.0 * static_cast<double>(num_parameters)),
+                      plan.averages.count() > 1    ? " and averages"
+                      : plan.averages.count() == 1 ? " and average"
+                                                   : "");
   return text;
 }
 

@@ -9,11 +9,11 @@
 #include "unnoise/data/dataset.h"
 #include "unnoise/data/loader.h"
 #include "unnoise/models/unet2d.h"
+#include "unnoise/recipes/averages.h"
 #include "unnoise/recipes/train_options.h"
 #include "unnoise/schedulers/scheduler.h"
 #include "unnoise/training/accumulation.h"
 #include "unnoise/training/autocast.h"
-#include "unnoise/training/ema.h"
 #include "unnoise/training/lr_schedule.h"
 #include "unnoise/training/noise_draw.h"
 #include "unnoise/training/noise_process.h"
@@ -41,7 +41,7 @@ struct TrainPlan {
   bool uncertainty_weighting = false;
   double augment = 0;  ///< probability of each change
   OptimizerOptions optimizer;
-  std::optional<EmaOptions> ema;
+  AveragesPlan averages;
   Precision precision = Precision::no;
   double max_grad_norm = 1.0;
 

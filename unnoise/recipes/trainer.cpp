@@ -66,7 +66,7 @@ Trainer::Trainer(const TrainOptions& options, TrainPlan plan, const RunFolder& f
   std::optional<TrainerState> state;
   if (checkpoint) {
     check_same_data(checkpoint_data(*checkpoint), position_data(plan_, options_), *checkpoint);
-    state = load_checkpoint(*checkpoint, *unet_, ema_.get());
+    state = load_checkpoint(*checkpoint, *unet_, ema(), averages_->others());
   }
   optimizer_ = std::make_unique<Optimizer>(trained_parameters(), plan_.optimizer);
   loader_ = std::make_unique<Loader>(plan_.dataset, plan_.loader, observer_);
@@ -79,6 +79,10 @@ Trainer::Trainer(const TrainOptions& options, TrainPlan plan, const RunFolder& f
   tensorboard_ =
       std::make_unique<TensorBoardWriter>(folder_.path() / options_.logging_dir / "train_unconditional", resumed_at);
   write_json(folder_.options_file(), saved_options(options_));
+  if (!plan_.averages.snapshots.sigma_rel.empty()) {
+    remove_snapshots_after(folder_.path(), global_step_);
+    save_snapshot_model(folder_.path(), plan_.unet_config, plan_.scheduler->config(), plan_.draw.self_conditioning);
+  }
   if (state) {
     reread_losses();
     observer_.info(
@@ -97,7 +101,7 @@ void Trainer::make_network(bool with_weights) {
   unet_->set_dropout_rng(&dropout_rng_);
   unet_->to(plan_.device);
   unet_->train();
-  if (plan_.ema) ema_ = std::make_unique<Ema>(unet_->named_parameters(), *plan_.ema);
+  averages_ = std::make_unique<Averages>(unet_->named_parameters(), plan_.averages);
   if (!plan_.uncertainty_weighting) return;
   Rng own(static_cast<uint64_t>(options_.seed) ^ kUncertaintyStream);
   uncertainty_ = std::make_unique<Uncertainty>(own);
@@ -151,6 +155,7 @@ JobStatus Trainer::run(std::stop_token stop) {
     const Update done = update();
     log_update(done);
     report_progress(done);
+    averages_->save_snapshots(folder_.path(), global_step_, global_step_ == plan_.total_updates);
     if (at_epoch_end()) finish_epoch(stop);
     const int64_t every = options_.checkpointing_steps;
     if (every > 0 && global_step_ % every == 0) save_checkpoint();
@@ -191,10 +196,11 @@ Trainer::Update Trainer::update() {
                          .process = *plan_.process,
                          .objective = plan_.objective,
                          .optimizer = *optimizer_,
-                         .ema = ema_.get(),
+                         .ema = ema(),
                          .max_grad_norm = plan_.max_grad_norm,
                          .precision = plan_.precision,
-                         .draw = plan_.draw};
+                         .draw = plan_.draw,
+                         .more_averages = averages_->others()};
   for (;;) {
     const Batch batch = loader_->next();
     const MicroBatch micro = micro_batch(batch, extra_embedding);
@@ -224,12 +230,12 @@ void Trainer::log_update(const Update& update) {
   Json record{
       {"step", global_step_}, {"epoch", epoch_in_progress_}, {"loss", update.loss}, {"lr", update.learning_rate}};
   if (plan_.max_grad_norm > 0) record["grad_norm"] = update.grad_norm;
-  if (ema_) record["ema_decay"] = ema_->current_decay();
+  if (ema()) record["ema_decay"] = ema()->current_decay();
   log_->append(record);
 
   tensorboard_->scalar("loss", update.loss, global_step_);
   tensorboard_->scalar("lr", update.learning_rate, global_step_);
-  if (ema_) tensorboard_->scalar("ema_decay", ema_->current_decay(), global_step_);
+  if (ema()) tensorboard_->scalar("ema_decay", ema()->current_decay(), global_step_);
 }
 
 void Trainer::report_progress(const Update& update) {
@@ -279,7 +285,7 @@ void Trainer::finish_epoch(std::stop_token stop) {
 /// A grid from seed 0 with the averaged weights, so that the grids of a run show the same pictures growing up.
 void Trainer::draw_samples(int64_t epoch, std::stop_token stop) {
   std::optional<EmaScope> averaged;
-  if (ema_) averaged.emplace(*ema_);
+  if (ema()) averaged.emplace(*ema());
   SampleRequest request;
   request.num_images = options_.eval_batch_size;
   request.steps = plan_.eval_steps;
@@ -296,7 +302,7 @@ void Trainer::draw_samples(int64_t epoch, std::stop_token stop) {
 
 void Trainer::save_model() {
   std::optional<EmaScope> averaged;
-  if (ema_) averaged.emplace(*ema_);
+  if (ema()) averaged.emplace(*ema());
   pipeline(plan_.scheduler).save(folder_.path());
   save_training_card(folder_.path(), options_, plan_, global_step_, losses_.empty() ? std::nan("") : smooth_loss_);
 }
@@ -310,8 +316,8 @@ void Trainer::save_checkpoint() {
                            .random = {{"noise", noise_rng_.state()}, {"dropout", dropout_rng_.state()}},
                            .optimizer = optimizer_->state(),
                            .uncertainty = uncertainty_ ? uncertainty_->state() : StateDict()};
-  unnoise::save_checkpoint(folder_.checkpoint(global_step_), *unet_, plan_.unet_config, ema_.get(), state,
-                           saved_options(options_), position_data(plan_, options_));
+  unnoise::save_checkpoint(folder_.checkpoint(global_step_), *unet_, plan_.unet_config, ema(), averages_->others(),
+                           state, saved_options(options_), position_data(plan_, options_));
   saved_at_ = global_step_;
   if (options_.checkpoints_total_limit) folder_.prune_checkpoints(*options_.checkpoints_total_limit);
 }

@@ -54,6 +54,7 @@ class Trainer {
   void report_progress(const Update& update);
   int64_t epoch() const { return plan_.accumulation.epoch(next_batch_); }
   bool at_epoch_end() const;
+  Ema* ema() const { return averages_->main(); }
 
   const TrainOptions& options_;
   TrainPlan plan_;
@@ -65,7 +66,7 @@ class Trainer {
   std::shared_ptr<UNet2D> unet_;
   std::unique_ptr<Uncertainty> uncertainty_;  ///< none unless the plan asks for it
   std::unique_ptr<Optimizer> optimizer_;
-  std::unique_ptr<Ema> ema_;
+  std::unique_ptr<Averages> averages_;
   std::unique_ptr<Loader> loader_;
   std::unique_ptr<RunLog> log_;
   std::unique_ptr<TensorBoardWriter> tensorboard_;

@@ -12,6 +12,7 @@
 
 #include "unnoise/core/error.h"
 #include "unnoise/training/named_tensors.h"
+#include "unnoise/training/power_ema.h"
 
 namespace unnoise {
 namespace {
@@ -24,6 +25,11 @@ void check_options(const EmaOptions& o) {
   if (!(o.inv_gamma > 0))
     throw usage_error(fmt::format("EMA inv_gamma: expected a number above 0, found {}", o.inv_gamma));
   if (!(o.power > 0)) throw usage_error(fmt::format("EMA power: expected a number above 0, found {}", o.power));
+  if (o.halflife && !(*o.halflife > 0))
+    throw usage_error(fmt::format("EMA half-life: expected a number above 0, found {}", *o.halflife));
+  if (!(o.rampup_ratio >= 0))
+    throw usage_error(fmt::format("EMA rampup_ratio: expected 0 or more, found {}", o.rampup_ratio));
+  if (o.halflife && o.sigma_rel) throw usage_error("EMA: a half-life and a sigma_rel exclude each other");
 }
 
 /// The value of `key`, or Error::data. T is bool, int64_t or double.
@@ -58,6 +64,7 @@ double ema_decay(const EmaOptions& o, int64_t optimization_step) {
 
 Ema::Ema(const StateDict& named_parameters, const EmaOptions& options) : options_(options) {
   check_options(options);
+  if (options.sigma_rel) gamma_ = gamma_of(*options.sigma_rel);
   for (const auto& [name, parameter] : named_parameters) {
     names_.push_back(name);
     parameters_.push_back(parameter);
@@ -66,8 +73,18 @@ Ema::Ema(const StateDict& named_parameters, const EmaOptions& options) : options
 }
 
 double Ema::begin_step() {
-  current_decay_ = ema_decay(options_, ++optimization_step_);
+  ++optimization_step_;
+  const int64_t before = std::exchange(images_, images_ + std::max<int64_t>(1, new_images_));
+  new_images_ = 0;
+  current_decay_ = decay_of(before);
   return current_decay_;
+}
+
+double Ema::decay_of(int64_t images_before) const {
+  const auto before = static_cast<double>(images_before), now = static_cast<double>(images_);
+  if (options_.sigma_rel) return power_decay(gamma_, before, now);
+  if (options_.halflife) return halflife_decay(*options_.halflife, options_.rampup_ratio, before, now);
+  return ema_decay(options_, optimization_step_);
 }
 
 void Ema::step() {
@@ -108,13 +125,20 @@ StateDict Ema::state() const {
 }
 
 Json Ema::config() const {
-  return {{"decay", options_.decay},
-          {"min_decay", options_.min_decay},
-          {"optimization_step", optimization_step_},
-          {"update_after_step", options_.update_after_step},
-          {"use_ema_warmup", options_.use_ema_warmup},
-          {"inv_gamma", options_.inv_gamma},
-          {"power", options_.power}};
+  Json config{{"decay", options_.decay},
+              {"min_decay", options_.min_decay},
+              {"optimization_step", optimization_step_},
+              {"update_after_step", options_.update_after_step},
+              {"use_ema_warmup", options_.use_ema_warmup},
+              {"inv_gamma", options_.inv_gamma},
+              {"power", options_.power}};
+  if (options_.halflife || options_.sigma_rel) config["images"] = images_;
+  if (options_.halflife) {
+    config["halflife_images"] = *options_.halflife;
+    config["rampup_ratio"] = options_.rampup_ratio;
+  }
+  if (options_.sigma_rel) config["sigma_rel"] = *options_.sigma_rel;
+  return config;
 }
 
 void Ema::load(const StateDict& averages, const Json& config, std::string_view where) {
@@ -128,15 +152,28 @@ void Ema::load(const StateDict& averages, const Json& config, std::string_view w
   options.power = read<double>(config, "power", where);
   const auto steps = read<int64_t>(config, "optimization_step", where);
   if (steps < 0) throw data_error(fmt::format("{}: \"optimization_step\" is {}", where, steps));
+  if (config.contains("halflife_images")) {
+    options.halflife = read<double>(config, "halflife_images", where);
+    options.rampup_ratio = read<double>(config, "rampup_ratio", where);
+  }
+  if (config.contains("sigma_rel")) options.sigma_rel = read<double>(config, "sigma_rel", where);
+  const bool counts_images = options.halflife || options.sigma_rel;  // diffusers counts updates alone
+  const auto images = counts_images ? read<int64_t>(config, "images", where) : steps;
+  if (images < steps) throw data_error(fmt::format("{}: \"images\" is {} after {} updates", where, images, steps));
+  double gamma = 0;
   try {
     check_options(options);
+    if (options.sigma_rel) gamma = gamma_of(*options.sigma_rel);
   } catch (const Error& e) {
     throw data_error(fmt::format("{}: {}", where, e.message()));
   }
   copy_by_name(averages, state(), fmt::format("{}: the averaged weights do not fit the network", where), "");
   options_ = options;
+  gamma_ = gamma;
   optimization_step_ = steps;
-  current_decay_ = ema_decay(options, steps);
+  images_ = images;
+  new_images_ = 0;
+  current_decay_ = counts_images ? 0.0 : ema_decay(options, steps);
 }
 
 EmaScope::EmaScope(Ema& ema) : ema_(ema) {

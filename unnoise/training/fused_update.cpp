@@ -21,7 +21,9 @@ class FusedUpdate {
 
   /// False when the kernel does not fit.
   bool gather() {
-    if (optimizer_.options_.type == OptimizerType::sgd || kernel_choice() != Kernels::fast) return false;
+    const OptimizerType type = optimizer_.options_.type;
+    const bool of_adam = type == OptimizerType::adamw || type == OptimizerType::adam;
+    if (!of_adam || kernel_choice() != Kernels::fast) return false;
     for (size_t i = 0; i < optimizer_.parameters_.size(); ++i) {
       const Tensor& parameter = optimizer_.parameters_[i];
       if (!fits(parameter)) return false;

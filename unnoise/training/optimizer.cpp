@@ -18,6 +18,7 @@
 #include <cmath>
 
 #include "unnoise/core/error.h"
+#include "unnoise/training/adamw8bit.h"
 #include "unnoise/training/named_tensors.h"
 
 namespace unnoise {
@@ -49,6 +50,14 @@ std::vector<Tensor> gradients(const std::vector<Tensor>& parameters) {
 
 }  // namespace
 
+std::unique_ptr<UpdateRule> make_update_rule(const OptimizerOptions& options, const Tensor& parameter) {
+  if (options.type == OptimizerType::adamw8bit && parameter.numel() >= kSmallest8bit)
+    return std::make_unique<AdamW8bit>(parameter);
+  return nullptr;
+}
+
+Optimizer::~Optimizer() = default;
+
 Optimizer::Optimizer(const StateDict& named_parameters, const OptimizerOptions& options) : options_(options) {
   check_options(options);
   c10::NoGradGuard no_grad;
@@ -56,8 +65,11 @@ Optimizer::Optimizer(const StateDict& named_parameters, const OptimizerOptions& 
     if (!parameter.requires_grad()) continue;
     names_.push_back(name);
     parameters_.push_back(parameter);
+    rules_.push_back(make_update_rule(options, parameter));
     if (options.type == OptimizerType::sgd) {
       if (options.momentum != 0) momentum_.push_back(at::zeros_like(parameter));
+    } else if (rules_.back()) {
+      for (auto* none : {&steps_, &exp_avg_, &exp_avg_sq_}) none->emplace_back();
     } else {
       steps_.push_back(at::zeros({}, parameter.options().dtype(at::kFloat)));
       exp_avg_.push_back(at::zeros_like(parameter));
@@ -79,13 +91,20 @@ void Optimizer::zero_grad() {
 void Optimizer::step() {
   c10::NoGradGuard no_grad;
   options_.type == OptimizerType::sgd ? step_sgd() : step_adam();
+  step_rules();
+}
+
+void Optimizer::step_rules() {
+  for (size_t i = 0; i < rules_.size(); ++i)
+    if (rules_[i] && parameters_[i].grad().defined())
+      rules_[i]->update(parameters_[i], laid_out_like(parameters_[i].grad(), parameters_[i]), options_);
 }
 
 void Optimizer::step_adam() {
   std::vector<Tensor> params, grads, exp_avg, exp_avg_sq, steps;
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const Tensor& grad = parameters_[i].grad();
-    if (!grad.defined()) continue;
+    if (!grad.defined() || rules_[i]) continue;
     params.push_back(parameters_[i]);
     grads.push_back(laid_out_like(grad, parameters_[i]));
     exp_avg.push_back(exp_avg_[i]);
@@ -98,10 +117,10 @@ void Optimizer::step_adam() {
     fused(params, grads, exp_avg, exp_avg_sq, std::vector<Tensor>{}, steps, options_.learning_rate, options_.beta1,
           options_.beta2, options_.weight_decay, options_.epsilon, /*amsgrad=*/false, /*maximize=*/false);
   };
-  if (options_.type == OptimizerType::adamw) {
-    update([](const auto&... args) { at::_fused_adamw_(args...); });
-  } else {
+  if (options_.type == OptimizerType::adam) {
     update([](const auto&... args) { at::_fused_adam_(args...); });
+  } else {
+    update([](const auto&... args) { at::_fused_adamw_(args...); });
   }
 }
 
@@ -124,7 +143,9 @@ void Optimizer::step_sgd() {
 StateDict Optimizer::state() const {
   StateDict out;
   for (size_t i = 0; i < names_.size(); ++i) {
-    if (!steps_.empty()) {
+    if (rules_[i]) {
+      for (const auto& [name, tensor] : rules_[i]->state()) out.emplace_back(names_[i] + "." + name, tensor);
+    } else if (!steps_.empty()) {
       out.emplace_back(names_[i] + ".step", steps_[i]);
       out.emplace_back(names_[i] + ".exp_avg", exp_avg_[i]);
       out.emplace_back(names_[i] + ".exp_avg_sq", exp_avg_sq_[i]);

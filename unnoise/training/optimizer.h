@@ -1,7 +1,9 @@
-// AdamW, Adam and SGD with torch.optim's arithmetic, in place on a list of named parameters.
+// AdamW, Adam and SGD with torch.optim's arithmetic, and rules of their own files (update_rule.h), in place on a list
+// of named parameters.
 #pragma once
 
 #include <array>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,22 +14,25 @@
 namespace unnoise {
 
 enum class OptimizerType {
-  adamw,  ///< Loshchilov & Hutter 2019, algorithm 2 (decoupled weight decay)
-  adam,   ///< Kingma & Ba 2015, algorithm 1; weight decay is added to the gradient
-  sgd,    ///< v = momentum v + g; p -= lr v
+  adamw,      ///< Loshchilov & Hutter 2019, algorithm 2 (decoupled weight decay)
+  adam,       ///< Kingma & Ba 2015, algorithm 1; weight decay is added to the gradient
+  sgd,        ///< v = momentum v + g; p -= lr v
+  adamw8bit,  ///< AdamW whose running averages take 8 bits a value (adamw8bit.h)
 };
 constexpr auto enum_names(OptimizerType) {
   return std::array{std::pair{OptimizerType::adamw, "adamw"}, std::pair{OptimizerType::adam, "adam"},
-                    std::pair{OptimizerType::sgd, "sgd"}};
+                    std::pair{OptimizerType::sgd, "sgd"}, std::pair{OptimizerType::adamw8bit, "adamw8bit"}};
 }
+
+class UpdateRule;
 
 /// Defaults are those of diffusers' train_unconditional.py.
 struct OptimizerOptions {
   OptimizerType type = OptimizerType::adamw;
   double learning_rate = 1e-4;
-  double beta1 = 0.95;    ///< adamw, adam: [0,1)
-  double beta2 = 0.999;   ///< adamw, adam: [0,1)
-  double epsilon = 1e-8;  ///< adamw, adam
+  double beta1 = 0.95;    ///< not sgd: [0,1)
+  double beta2 = 0.999;   ///< not sgd: [0,1)
+  double epsilon = 1e-8;  ///< the kinds of adam
   double weight_decay = 1e-6;
   double momentum = 0.9;  ///< sgd; 0 = none
   bool nesterov = false;  ///< sgd
@@ -39,6 +44,7 @@ class Optimizer {
  public:
   /// Throws Error::usage for a value out of range, or when there is nothing to train.
   Optimizer(const StateDict& named_parameters, const OptimizerOptions& options);
+  ~Optimizer();
 
   /// For the next step(); schedules set it each time.
   void set_learning_rate(double learning_rate) { options_.learning_rate = learning_rate; }
@@ -52,8 +58,8 @@ class Optimizer {
   const OptimizerOptions& options() const { return options_; }
   const std::vector<Tensor>& parameters() const { return parameters_; }
 
-  /// "<parameter>.step" (0-dim float32), ".exp_avg", ".exp_avg_sq"; for SGD ".momentum_buffer". The tensors are the
-  /// optimizer's own.
+  /// "<parameter>.step" (0-dim float32), ".exp_avg", ".exp_avg_sq"; for SGD ".momentum_buffer"; for other rules what
+  /// they keep. The tensors are the optimizer's own.
   StateDict state() const;
   /// Sets what state() gave, bit for bit. Error::data lists missing, unexpected or misshapen entries and names `where`;
   /// nothing is changed when it throws. Options, the learning rate among them, are not part of the state.
@@ -66,10 +72,12 @@ class Optimizer {
   static Tensor laid_out_like(const Tensor& gradient, const Tensor& parameter);
   void step_adam();
   void step_sgd();
+  void step_rules();
 
   OptimizerOptions options_;
   std::vector<std::string> names_;
   std::vector<Tensor> parameters_;
+  std::vector<std::unique_ptr<UpdateRule>> rules_;    ///< one a parameter; null = one of LibTorch's operators
   std::vector<Tensor> steps_, exp_avg_, exp_avg_sq_;  ///< Adam and AdamW
   std::vector<Tensor> momentum_;                      ///< SGD
 };

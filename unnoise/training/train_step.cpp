@@ -28,6 +28,7 @@ void update(const TrainParts& parts, TrainStepResult& result) {
     parts.optimizer.step();
     if (parts.ema) parts.ema->step();
   }
+  for (Ema* average : parts.more_averages) average->step();
   parts.optimizer.zero_grad();
   result.outcome = StepOutcome::updated;
 }
@@ -64,6 +65,8 @@ TrainStepResult train_step(const TrainParts& parts, const MicroBatch& batch, con
     result.outcome = StepOutcome::loss_not_finite;
     return result;
   }
+  if (parts.ema) parts.ema->count_images(x0.size(0));
+  for (Ema* average : parts.more_averages) average->count_images(x0.size(0));
   (batch.weight == 1.0 ? loss.mean : loss.mean * batch.weight).backward();  // 5 update
   if (batch.ends_group) update(parts, result);
   return result;

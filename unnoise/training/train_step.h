@@ -4,6 +4,7 @@
 #include <array>
 #include <functional>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "unnoise/nn/rng.h"
@@ -32,6 +33,7 @@ struct TrainParts {
   double max_grad_norm = 1.0;  ///< 0 = do not clip
   Precision precision = Precision::no;
   DrawOptions draw = {};
+  std::span<Ema* const> more_averages = {};  ///< further ones; each costs a pass over the weights
 };
 
 struct MicroBatch {

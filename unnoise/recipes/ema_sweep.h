@@ -1,0 +1,36 @@
+// What `unnoise ema --sweep` found, as a table, JSON and a curve.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "unnoise/core/files.h"
+#include "unnoise/core/json.h"
+#include "unnoise/nn/tensor.h"
+
+namespace unnoise {
+
+struct EmaSweepRow {
+  double sigma_rel = 0;
+  double residual = 0;  ///< ProfileFit::residual
+  Tensor losses;        ///< [N] float32, by picture; the same pictures and noise in every row
+};
+
+struct EmaSweep {
+  std::string run;
+  int64_t step = 0;
+  int64_t num_images = 0;
+  std::vector<double> stored;     ///< widths that have snapshots
+  std::vector<EmaSweepRow> rows;  ///< by width, at least one
+};
+
+size_t best_row(const EmaSweep& sweep);
+
+/// A row a width: mean loss, and its difference from the best with the standard error of that difference.
+std::string sweep_table(const EmaSweep& sweep);
+Json sweep_json(const EmaSweep& sweep);
+/// Writes ema-sweep.svg and ema-sweep.json into `folder`; returns their paths.
+std::vector<std::string> write_sweep(const EmaSweep& sweep, const fs::path& folder);
+
+}  // namespace unnoise
