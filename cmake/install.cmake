@@ -12,3 +12,6 @@ configure_package_config_file(cmake/unnoise-config.cmake.in ${CMAKE_BINARY_DIR}/
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/unnoise-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_BINARY_DIR}/unnoise-config.cmake ${CMAKE_BINARY_DIR}/unnoise-config-version.cmake
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/unnoise)
+
+# What is part of the library already, for other programs to read.
+install(DIRECTORY share/features DESTINATION ${CMAKE_INSTALL_DATADIR}/unnoise)

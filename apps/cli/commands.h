@@ -13,6 +13,7 @@ Command schedule_command();
 Command noise_command();
 Command evaluate_command();
 Command ema_command();
+Command classifier_command();
 Command samplers_command();
 Command bench_command();
 

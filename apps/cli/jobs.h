@@ -5,6 +5,7 @@
 
 #include "unnoise/recipes/bench.h"
 #include "unnoise/recipes/ema.h"
+#include "unnoise/recipes/classifier.h"
 #include "unnoise/recipes/evaluate.h"
 #include "unnoise/recipes/info.h"
 #include "unnoise/recipes/noise.h"
@@ -23,6 +24,7 @@ struct Jobs {
   decltype(&unnoise::samplers_report) samplers_report = &unnoise::samplers_report;
   decltype(&unnoise::evaluate) evaluate = &unnoise::evaluate;
   decltype(&unnoise::rebuild_averages) rebuild_averages = &unnoise::rebuild_averages;
+  decltype(&unnoise::train_classifier) train_classifier = &unnoise::train_classifier;
   decltype(&unnoise::bench) bench = &unnoise::bench;
   decltype(&unnoise::show_schedules) show_schedules = &unnoise::show_schedules;
   decltype(&unnoise::draw_noise_strip) draw_noise_strip = &unnoise::draw_noise_strip;

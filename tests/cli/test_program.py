@@ -10,7 +10,7 @@ import pytest
 
 BUILD = pathlib.Path(os.environ.get("UNNOISE_BUILD", pathlib.Path(__file__).resolve().parents[2] / "build"))
 ENVIRONMENT = {"PATH": f"{BUILD}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8", "COLUMNS": "100"}
-COMMANDS = ["train", "sample", "info", "schedule", "noise", "bench", "completion", "help"]
+COMMANDS = ["train", "sample", "info", "evaluate", "classifier", "schedule", "noise", "bench", "completion", "help"]
 # The 45 options of diffusers 0.42.1's train_unconditional.py, with its defaults; None = none, False = a switch.
 SCRIPT_OPTIONS = {
     "dataset_name": None, "dataset_config_name": None, "model_config_name_or_path": None, "train_data_dir": None,

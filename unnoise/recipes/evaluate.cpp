@@ -1,35 +1,159 @@
 #include "unnoise/recipes/evaluate.h"
 
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/cat.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 
 #include "unnoise/core/error.h"
-#include "unnoise/data/loader.h"
-#include "unnoise/pipelines/likelihood.h"
+#include "unnoise/core/version.h"
+#include "unnoise/recipes/evaluate_likelihood.h"
 #include "unnoise/recipes/machine.h"
+#include "unnoise/recipes/neighbours_sheet.h"
+#include "unnoise/recipes/output_file.h"
+#include "unnoise/recipes/quality.h"
+#include "unnoise/recipes/quality_draw.h"
 
 namespace unnoise {
 namespace {
 
-void check_options(const EvaluateOptions& o) {
-  if (!o.bits_per_dim) throw usage_error("nothing to measure", "Say what: --bits-per-dim is the one measure so far.");
-  if (o.model.empty()) throw usage_error("--model: which model folder?");
+void check_evaluate_options(const EvaluateOptions& o) {
   if (o.data.empty()) throw usage_error("--data: which pictures?", "A folder, or a set such as fashion-mnist.");
   const auto at_least = [](std::string_view flag, int64_t least, int64_t value) {
     if (value < least) throw usage_error(fmt::format("{}: expected at least {}, found {}", flag, least, value));
   };
-  at_least("--num-images", 0, o.num_images);
   at_least("--batch-size", 1, o.batch_size);
+  at_least("--num-reference", 0, o.num_reference);
   at_least("--probes", 1, o.probes);
   at_least("--seed", 0, o.seed);
+  at_least("--num-images", 0, o.num_images.value_or(0));
+  if (o.num_inference_steps) at_least("--num-inference-steps", 1, *o.num_inference_steps);
+  if (o.resolution) at_least("--resolution", 1, *o.resolution);
 }
 
-int64_t choose_resolution(const EvaluateOptions& o, const UNet2DOptions& unet) {
+void check_quality_options(const EvaluateOptions& o) {
+  if (o.model.empty() == !o.samples)
+    throw usage_error("which pictures are to be measured? Give --model or --samples",
+                      "--model DIR draws them, --samples FOLDER takes those that are there.");
+  if (o.metrics.empty()) throw usage_error("--metrics: nothing to measure");
+  if (o.num_images && *o.num_images < kLeastPictures)
+    throw usage_error(fmt::format("--num-images: expected at least {}, found {}", kLeastPictures, *o.num_images),
+                      "Hundreds tell little, thousands are usual.");
+  const bool checks_copies = std::find(o.metrics.begin(), o.metrics.end(), Metric::nn) != o.metrics.end();
+  if (o.neighbours && !checks_copies)
+    throw usage_error("--neighbours: the nearest pictures are those of --metrics nn, which is not asked for");
+  if (o.use_labels) throw usage_error("--use-labels is for --bits-per-dim", "Classes to draw: --class-labels 0,1,2.");
+}
+
+/// How every set of pictures is read: as the measured ones are.
+LoaderOptions reading(const EvaluateOptions& o, int64_t channels, int64_t resolution) {
+  if (channels != 1 && channels != 3)
+    throw usage_error(fmt::format("pictures of {} channels cannot be measured; expected 1 or 3", channels));
+  return {.resolution = resolution,
+          .mode = channels == 1 ? ImageMode::grey : ImageMode::rgb,
+          .center_crop = o.center_crop,
+          .seed = static_cast<uint64_t>(o.seed)};
+}
+
+/// What is measured, not yet drawn or read: its channels and size are needed to read the others.
+struct MeasuredSet {
+  std::optional<Unconditional> pipe;
+  std::shared_ptr<const Dataset> folder;
+  LoaderOptions loader;
+
+  PictureSet pictures(const EvaluateOptions& o, const Observer& observer, const std::stop_token& stop) {
+    if (!pipe) return read_pictures(folder, loader, o.num_images.value_or(0), observer, stop);
+    const QualityDraw draw{.num_images = o.num_images.value_or(1000),
+                           .batch_size = o.batch_size,
+                           .scheduler = o.scheduler,
+                           .steps = o.num_inference_steps,
+                           .class_labels = o.class_labels,
+                           .seed = static_cast<uint64_t>(o.seed)};
+    DrawnPictures drawn = draw_to_measure(*pipe, draw, observer, stop);
+    how = drawn.how;
+    return drawn.pictures;
+  }
+  std::string how;
+};
+
+MeasuredSet open_measured(const EvaluateOptions& o, const Observer& observer) {
+  MeasuredSet measured;
+  if (!o.samples) {
+    measured.pipe = Unconditional::load(o.model, {.variant = o.variant.value_or("")});
+    measured.pipe->unet->to(find_device(o.device));
+    const UNet2DOptions& unet = measured.pipe->unet->options();
+    measured.loader = reading(o, unet.in_channels, evaluate_resolution(o, unet));
+    measured.how = "model";
+    return measured;
+  }
+  measured.folder = open_dataset({.path_or_name = *o.samples, .split = "test"}, observer);
+  const DecodedImage first = measured.folder->read(0);
+  const bool is_grey = first.mode == "L" || first.mode == "1" || first.mode == "LA" || first.mode == "I;16";
+  measured.loader = reading(o, is_grey ? 1 : 3, o.resolution.value_or(std::min(first.width, first.height)));
+  measured.how = fmt::format("the pictures of {}", *o.samples);
+  return measured;
+}
+
+/// Pictures that the model has not seen; none when there are none.
+std::shared_ptr<const Dataset> open_unseen(const EvaluateOptions& o, const Observer& observer) {
+  if (o.held_out) return open_dataset({.path_or_name = *o.held_out, .split = "test"}, observer);
+  const auto known = known_datasets();
+  if (std::find(known.begin(), known.end(), o.data) == known.end()) return nullptr;
+  const std::string other = o.split.value_or("train") == "test" ? "train" : "test";
+  return open_dataset({.path_or_name = o.data, .split = other}, observer);
+}
+
+EvaluateResult evaluate_quality(const EvaluateOptions& o, const Observer& observer, const std::stop_token& stop) {
+  check_quality_options(o);
+  const auto started = std::chrono::steady_clock::now();
+  const std::shared_ptr<FeatureNetwork> network = load_feature_network(o.features);
+  network->to(find_device(o.device));
+  MeasuredSet measured = open_measured(o, observer);
+  const auto data = open_dataset({.path_or_name = o.data, .split = o.split.value_or("train")}, observer);
+  const auto unseen = open_unseen(o, observer);
+  if (o.neighbours) prepare_output_file(*o.neighbours);
+
+  const QualityOptions how{.metrics = o.metrics,
+                           .seed = static_cast<uint64_t>(o.seed),
+                           .cache = o.cache_dir ? fs::path(*o.cache_dir) : fs::path()};
+  EvaluateResult result;
+  result.status = JobStatus::interrupted;
+  const bool checks_copies = how.wants(Metric::nn);
+  const QualityReference reference(
+      read_pictures(data, measured.loader, o.num_reference, observer, stop),
+      unseen && checks_copies ? read_pictures(unseen, measured.loader, 2000, observer, stop) : PictureSet(),
+      o.random_flip, network, how, observer, stop);
+  if (!reference.is_complete()) return result;
+  const PictureSet drawn = measured.pictures(o, observer, stop);
+  if (stop.stop_requested()) return result;
+  auto quality = measure_quality(drawn, reference, observer, stop);
+  if (!quality) return result;
+  if (checks_copies && o.num_reference > 0 && o.num_reference < data->size())
+    quality->notes.push_back(fmt::format("copies were looked for among {} of {} training pictures",
+                                         human_count(o.num_reference), human_count(data->size())));
+  result.status = JobStatus::done;
+
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  Json json = to_json(*quality);
+  json.update({{"data", o.data},
+               {"split", o.split.value_or("train")},
+               {"how", measured.how},
+               {"seed", o.seed},
+               {"seconds", seconds}});
+  json[o.samples ? "samples" : "model"] = o.samples ? *o.samples : o.model;
+  if (o.neighbours) {
+    write_grid(*o.neighbours, neighbours_sheet(drawn, reference, *quality),
+               {{"Software", fmt::format("unnoise {}", kVersion)}, {"evaluation", dump_json_line(json)}});
+    result.files.push_back(*o.neighbours);
+  }
+  result.report = o.json ? dump_json(json) + "\n"
+                         : fmt::format("{} ({})\n", o.samples ? *o.samples : o.model, measured.how) + to_text(*quality);
+  return result;
+}
+
+}  // namespace
+
+int64_t evaluate_resolution(const EvaluateOptions& o, const UNet2DOptions& unet) {
   if (o.resolution) return *o.resolution;
   if (!unet.sample_size) throw usage_error("the model states no sample_size", "Give --resolution.");
   if (unet.sample_size->height != unet.sample_size->width)
@@ -38,92 +162,11 @@ int64_t choose_resolution(const EvaluateOptions& o, const UNet2DOptions& unet) {
   return unet.sample_size->height;
 }
 
-struct Measured {
-  Tensor bits_per_dim;  // [N]
-  int64_t model_calls = 0;
-};
-
-Measured measure(const EvaluateOptions& o, const Unconditional& pipe, Loader& loader, int64_t count,
-                 const Observer& observer, const std::stop_token& stop) {
-  Rng rng(static_cast<uint64_t>(o.seed));
-  const LikelihoodOptions options{
-      .sigma_min = 0, .sigma_max = 0, .tolerance = {.rtol = o.rtol, .atol = o.atol}, .probes = o.probes};
-  std::vector<Tensor> bits;
-  Measured result;
-  const auto started = std::chrono::steady_clock::now();
-  for (int64_t done = 0; done < count && !stop.stop_requested();) {
-    Batch batch = loader.next();
-    const int64_t take = std::min(batch.images.size(0), count - done);
-    Tensor labels;
-    if (o.use_labels) {
-      if (!batch.labels.defined()) throw usage_error("--use-labels: these pictures have no labels");
-      labels = batch.labels.narrow(0, 0, take).to(pipe.unet->parameters().front().device());
-    }
-    const auto found = likelihood(pipe, batch.images.narrow(0, 0, take), options, rng, labels);
-    bits.push_back(found.bits_per_dim);
-    result.model_calls += found.model_calls;
-    done += take;
-    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - started;
-    observer.progress({.stage = "evaluate",
-                       .done = done,
-                       .total = count,
-                       .detail = fmt::format("{:.3f} bits/dim", at::cat(bits).mean().item<double>()),
-                       .per_second = static_cast<double>(done) / passed.count(),
-                       .seconds_left = passed.count() / static_cast<double>(done) * static_cast<double>(count - done)});
-  }
-  if (!bits.empty()) result.bits_per_dim = at::cat(bits);
-  return result;
-}
-
-std::string report(const EvaluateOptions& o, const Measured& found, double seconds) {
-  const int64_t n = found.bits_per_dim.numel();
-  const double mean = found.bits_per_dim.mean().item<double>();
-  const double error = n > 1 ? found.bits_per_dim.std().item<double>() / std::sqrt(static_cast<double>(n)) : NAN;
-  if (!std::isfinite(mean))
-    throw data_error("the likelihood is not finite", "The weights have probably diverged: take an earlier checkpoint.");
-  if (o.json) {
-    Json json{{"bits_per_dim", mean}, {"num_images", n},          {"model_calls", found.model_calls},
-              {"seconds", seconds},   {"model", o.model},         {"data", o.data},
-              {"seed", o.seed},       {"standard_error", nullptr}};
-    if (n > 1) json["standard_error"] = error;
-    return dump_json(json) + "\n";
-  }
-  std::string text = fmt::format("bits/dim {:.4f}", mean);
-  if (n > 1) text += fmt::format(" ± {:.4f} (standard error over {} pictures)", error, n);
-  return text +
-         fmt::format("\n{} calls of the network with derivative, {}\n", found.model_calls, human_seconds(seconds));
-}
-
-}  // namespace
-
 EvaluateResult evaluate(const EvaluateOptions& options, const Observer& observer, std::stop_token stop) {
-  check_options(options);
+  check_evaluate_options(options);
   use_machine(options);
-  Unconditional pipe = Unconditional::load(options.model, {.variant = options.variant.value_or("")});
-  pipe.unet->to(find_device(options.device));
-  if (options.use_labels && !pipe.unet->has_class_embedding())
-    throw usage_error("--use-labels: this model was trained without classes");
-
-  const auto data = open_dataset({.path_or_name = options.data, .split = options.split}, observer);
-  const int64_t channels = pipe.unet->options().in_channels;
-  if (channels != 1 && channels != 3)
-    throw usage_error(fmt::format("a network of {} channels: pictures have 1 or 3", channels));
-  Loader loader(data,
-                {.resolution = choose_resolution(options, pipe.unet->options()),
-                 .mode = channels == 1 ? ImageMode::grey : ImageMode::rgb,
-                 .center_crop = options.center_crop,
-                 .batch_size = options.batch_size,
-                 .seed = static_cast<uint64_t>(options.seed)},
-                observer);
-  const int64_t count = options.num_images == 0 ? data->size() : std::min(options.num_images, data->size());
-
-  const auto started = std::chrono::steady_clock::now();
-  const Measured found = measure(options, pipe, loader, count, observer, stop);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-  EvaluateResult result;
-  if (stop.stop_requested()) result.status = JobStatus::interrupted;
-  if (found.bits_per_dim.defined()) result.report = report(options, found, seconds);
-  return result;
+  return options.bits_per_dim ? evaluate_likelihood(options, observer, stop)
+                              : evaluate_quality(options, observer, stop);
 }
 
 }  // namespace unnoise

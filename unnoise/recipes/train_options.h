@@ -80,6 +80,10 @@ struct TrainOptions : MachineOptions, ObjectiveOptions {
   int64_t eval_batch_size = 16;
   std::optional<int64_t> ddpm_num_inference_steps;
   std::optional<std::string> eval_scheduler;
+  int64_t evaluate_every = 0;
+  int64_t evaluate_num_images = 500;
+  std::optional<int64_t> evaluate_num_inference_steps;
+  std::string evaluate_features = "fmnist";
   int64_t checkpointing_steps = 500;
   std::optional<int64_t> checkpoints_total_limit;
   std::optional<std::string> resume_from_checkpoint;
@@ -170,6 +174,14 @@ struct TrainOptions : MachineOptions, ObjectiveOptions {
               "denoising steps of those samples; default: 1000 for ddpm, 50 for edm and flow"),
         field("eval_scheduler", &O::eval_scheduler,
               "sampler of those samples, e.g. ddim, which is good with 50 steps; default: the model's own"),
+        field("evaluate_every", &O::evaluate_every,
+              "measure drawn pictures as `unnoise evaluate` does every so many steps, and at the end; 0 = never"),
+        field("evaluate_num_images", &O::evaluate_num_images, "how many pictures are drawn for that"),
+        field("evaluate_num_inference_steps", &O::evaluate_num_inference_steps,
+              "their denoising steps, of ddim where the model's sampler is DDPM; default: what the sampler usually "
+              "takes"),
+        field("evaluate_features", &O::evaluate_features,
+              "the network that they are compared by: fmnist, pixels, or a file"),
         field("checkpointing_steps", &O::checkpointing_steps, "save a checkpoint every so many steps; 0 = never"),
         field("checkpoints_total_limit", &O::checkpoints_total_limit, "keep only so many checkpoints, the newest"),
         field("resume_from_checkpoint", &O::resume_from_checkpoint,

@@ -36,6 +36,8 @@ void check_numbers(const TrainOptions& o) {
   not_negative("--lr-warmup-steps", static_cast<double>(o.lr_warmup_steps));
   not_negative("--save-images-epochs", static_cast<double>(o.save_images_epochs));
   not_negative("--save-model-epochs", static_cast<double>(o.save_model_epochs));
+  not_negative("--evaluate-every", static_cast<double>(o.evaluate_every));
+  if (o.evaluate_num_inference_steps) positive("--evaluate-num-inference-steps", *o.evaluate_num_inference_steps);
   not_negative("--checkpointing-steps", static_cast<double>(o.checkpointing_steps));
   not_negative("--dataloader-num-workers", static_cast<double>(o.dataloader_num_workers));
   not_negative("--learning-rate", o.learning_rate);

@@ -73,6 +73,8 @@ Trainer::Trainer(const TrainOptions& options, TrainPlan plan, const RunFolder& f
   if (state) restore(*state, checkpoint->string());
   observer_.info(describe_plan(plan_, options_, unet_->num_parameters()));
 
+  if (options_.evaluate_every > 0) evaluation_ = std::make_unique<TrainEvaluation>(options_, plan_, observer_);
+
   // From here on the folder changes.
   const auto resumed_at = state ? std::optional(global_step_) : std::nullopt;
   log_ = std::make_unique<RunLog>(folder_.log_file(), resumed_at);
@@ -146,6 +148,7 @@ void Trainer::reread_losses() {
 }
 
 JobStatus Trainer::run(std::stop_token stop) {
+  if (evaluation_ && evaluation_->is_owed(global_step_, folder_.log_file())) evaluate(stop);
   while (global_step_ < plan_.total_updates) {
     if (stop.stop_requested()) {
       save_checkpoint();
@@ -157,6 +160,7 @@ JobStatus Trainer::run(std::stop_token stop) {
     report_progress(done);
     averages_->save_snapshots(folder_.path(), global_step_, global_step_ == plan_.total_updates);
     if (at_epoch_end()) finish_epoch(stop);
+    if (evaluation_ && evaluation_->is_due(global_step_)) evaluate(stop);
     const int64_t every = options_.checkpointing_steps;
     if (every > 0 && global_step_ % every == 0) save_checkpoint();
   }
@@ -298,6 +302,13 @@ void Trainer::draw_samples(int64_t epoch, std::stop_token stop) {
   make_folders(folder_.samples());
   write_file_atomic(folder_.samples() / fmt::format("epoch-{:04}.png", epoch + 1), png);
   tensorboard_->image("test_samples", png, epoch);
+}
+
+/// With the averaged weights, as they are saved.
+void Trainer::evaluate(std::stop_token stop) {
+  std::optional<EmaScope> averaged;
+  if (ema_) averaged.emplace(*ema_);
+  evaluation_->run(pipeline(plan_.scheduler), global_step_, *log_, *tensorboard_, stop);
 }
 
 void Trainer::save_model() {

@@ -16,6 +16,7 @@
 #include "unnoise/recipes/job.h"
 #include "unnoise/recipes/run_folder.h"
 #include "unnoise/recipes/step_clock.h"
+#include "unnoise/recipes/train_evaluation.h"
 #include "unnoise/recipes/train_plan.h"
 #include "unnoise/training/train_step.h"
 #include "unnoise/training/trainer_state.h"
@@ -48,6 +49,7 @@ class Trainer {
   void log_update(const Update& update);
   void finish_epoch(std::stop_token stop);
   void draw_samples(int64_t epoch, std::stop_token stop);
+  void evaluate(std::stop_token stop);
   void save_model();
   void save_checkpoint();
   void write_plot() const;
@@ -70,6 +72,7 @@ class Trainer {
   std::unique_ptr<Loader> loader_;
   std::unique_ptr<RunLog> log_;
   std::unique_ptr<TensorBoardWriter> tensorboard_;
+  std::unique_ptr<TrainEvaluation> evaluation_;  ///< with --evaluate-every
 
   int64_t global_step_ = 0;
   int64_t next_batch_ = 0;  ///< micro-batches, numbered across epochs

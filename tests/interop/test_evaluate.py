@@ -1,0 +1,225 @@
+"""unnoise evaluate, unnoise classifier and --evaluate-every as a user runs them, on real garments."""
+import gzip
+import json
+import pathlib
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import BUILD, run
+from test_training_run import arguments, assert_same_run, config, data  # noqa: F401  (fixtures)
+
+GARMENTS = pathlib.Path("/usr/share/datasets/fashion-mnist")
+
+
+def idx(path, array):
+    header = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
+    path.write_bytes(header + array.astype(np.uint8).tobytes())
+    return path
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    """600 training garments, 300 unseen ones and 200 more unseen ones that play the drawn pictures, as IDX files."""
+    def read(name, offset):
+        return np.frombuffer(gzip.open(GARMENTS / name).read(), np.uint8, offset=offset)
+
+    train = read("train-images-idx3-ubyte.gz", 16)[:600 * 784].reshape(-1, 28, 28)
+    labels = read("train-labels-idx1-ubyte.gz", 8)[:600]
+    test = read("t10k-images-idx3-ubyte.gz", 16)[:500 * 784].reshape(-1, 28, 28)
+    folder = tmp_path_factory.mktemp("sets")
+    for name in ("training", "unseen", "fresh", "copied"):
+        (folder / name).mkdir()
+    idx(folder / "training/train-images-idx3-ubyte", train)
+    idx(folder / "training/train-labels-idx1-ubyte", labels)
+    idx(folder / "training/t10k-images-idx3-ubyte", test[:300])
+    idx(folder / "training/t10k-labels-idx1-ubyte", read("t10k-labels-idx1-ubyte.gz", 8)[:300])
+    noise = np.random.default_rng(0).integers(-4, 5, (200, 28, 28))
+    return {"training": folder / "training", "unseen": idx(folder / "unseen/x-images-idx3-ubyte", test[:300]),
+            "fresh": idx(folder / "fresh/x-images-idx3-ubyte", test[300:500]),
+            "same": idx(folder / "copied/same-images-idx3-ubyte", train),
+            "copied": idx(folder / "copied/x-images-idx3-ubyte", np.clip(train[:200].astype(int) + noise, 0, 255))}
+
+
+def evaluate(*args, **kwargs):
+    return run("unnoise", "evaluate", "--threads", 1, *args, **kwargs)
+
+
+def measured(*args):
+    return json.loads(evaluate("--json", *args).stdout)
+
+
+def test_fresh_pictures_are_good_and_no_copies(sets):
+    found = measured("--samples", sets["fresh"], "--data", sets["training"], "--held-out", sets["unseen"])
+    assert found["num_images"] == 200 and found["num_reference"] == 600 and found["features"] == "fmnist"
+    assert found["copying"]["copies"] is False and found["copying"]["calibrated_by"] == "unseen pictures"
+    assert found["copying"]["pixels"]["flagged"] < 0.06  # 1 % expected; 200 pictures, 300 that calibrate
+    metrics = {name: value["value"] for name, value in found["metrics"].items()}
+    assert metrics["precision"] > 0.6 and metrics["recall"] > 0.6 and metrics["coverage"] > 0.7
+    assert abs(metrics["kd_fmnist"]) < 3 * (found["metrics"]["kd_fmnist"]["high"] - metrics["kd_fmnist"])
+    assert any("FD∞ needs at least 384" in note for note in found["notes"])
+    for value in found["metrics"].values():
+        assert value["low"] <= value["value"] <= value["high"]
+
+
+def test_memorised_pictures_are_flagged(sets):
+    for extra in (["--held-out", sets["unseen"]], []):
+        found = measured("--samples", sets["copied"], "--data", sets["training"], "--metrics", "nn", *extra)
+        assert found["copying"]["copies"] is True
+        assert found["copying"]["pixels"]["flagged"] > 0.9
+    text = evaluate("--samples", sets["copied"], "--data", sets["training"], "--metrics", "nn").stdout
+    assert "COPIES" in text and "200 pictures beside 600 real ones" in text
+
+
+def test_a_set_beside_itself_gives_zero(sets):
+    found = measured("--samples", sets["same"], "--data", sets["training"], "--metrics", "fd,kd,pr,dc,swd,mmd")["metrics"]
+    assert abs(found["fd_fmnist"]["value"]) < 1e-4  # of a total variance of about 10, float32 features
+    assert abs(found["kd_fmnist"]["value"]) < 1e-9
+    assert found["precision"]["value"] == found["recall"]["value"] == found["coverage"]["value"] == 1
+    assert found["density"]["value"] > 1
+    assert abs(found["mmd"]["value"]) < 1e-9 and found["swd"]["value"] < 1e-6  # the same pictures in another order: rounding
+
+
+def test_drawn_by_the_model_or_read_from_a_folder_is_the_same(sets, config, tmp_path):
+    run("unnoise", "train", "--train-data-dir", sets["training"], "--model-config-name-or-path", config, "--output-dir", tmp_path / "m", "--resolution", 16,
+        "--max-train-steps", 2, "--save-images-epochs", 0, "--checkpointing-steps", 0)
+    options = ["--data", sets["training"], "--metrics", "fd,pr,nn"]
+    drawn = measured("--model", tmp_path / "m", "--num-images", 24, "--num-inference-steps", 3, "--seed", 5, *options)
+    assert drawn["how"] == "DDIMScheduler, 3 steps, seed 5"
+    run("unnoise", "sample", "--model", tmp_path / "m", "--num-images", 24, "--batch-size", 16, "--scheduler", "ddim", "--num-inference-steps", 3, "--seed", 5,
+        "--threads", 1, "--output", tmp_path / "drawn")
+    read = measured("--samples", tmp_path / "drawn", "--seed", 5, *options)
+    assert read["metrics"] == drawn["metrics"] and read["copying"] == drawn["copying"]
+
+
+def test_neighbours_are_shown(sets, tmp_path):
+    options = ["--samples", sets["copied"], "--data", sets["training"], "--metrics", "nn"]
+    done = evaluate(*options, "--neighbours", tmp_path / "n.png")
+    assert done.stdout.splitlines()[-1] == str(tmp_path / "n.png")
+    sheet = np.asarray(Image.open(tmp_path / "n.png"))
+    assert sheet.shape == (8 * 30 + 2, 19 * 30 + 2)
+    drawn, nearest = sheet[2:30, 2:30].astype(int), sheet[2:30, 32:60].astype(int)
+    assert 0 < abs(drawn - nearest).max() <= 4  # the copy beside its original
+    evaluate(*options, "--neighbours", tmp_path / "n.svg")
+    assert "by features (fmnist)" in (tmp_path / "n.svg").read_text()
+
+
+def test_mirrored_copies_are_seen_when_it_is_said(sets, tmp_path):
+    with open(sets["copied"], "rb") as file:
+        pictures = np.frombuffer(file.read()[16:], np.uint8).reshape(-1, 28, 28)
+    mirrored = idx(tmp_path / "mirrored-images-idx3-ubyte", pictures[:, :, ::-1])
+    options = ["--samples", mirrored, "--data", sets["training"], "--metrics", "nn"]
+    without, told = (measured(*options, *extra)["copying"]["pixels"]["flagged"] for extra in ([], ["--random-flip"]))
+    assert without < 0.5 and told > 0.9
+
+
+def test_features_are_kept(sets, tmp_path):
+    options = ["--samples", sets["fresh"], "--data", sets["training"], "--metrics", "fd", "--cache-dir", tmp_path / "kept"]
+    first = measured(*options)
+    [file] = (tmp_path / "kept").iterdir()
+    assert file.name.startswith("fmnist-")
+    assert measured(*options)["metrics"] == first["metrics"]
+    file.write_bytes(b"damaged")
+    again = evaluate("--json", *options)
+    assert json.loads(again.stdout)["metrics"] == first["metrics"] and "extracting the features again" in again.stderr
+
+
+def test_a_classifier_of_ones_own(sets, tmp_path):
+    out = tmp_path / "own.safetensors"
+    made = json.loads(run("unnoise", "classifier", "--data", sets["training"], "--num-epochs", 12, "--batch-size", 32, "--widths", "8,16,24", "--json",
+                          "--output", out, "--threads", 1).stdout)
+    assert made["test_accuracy"] > 0.55 and made["test_pictures"] == 300 and made["features"] == 24  # 600 pictures to learn from; chance is 0.1
+    found = measured("--samples", sets["fresh"], "--data", sets["training"], "--features", out, "--metrics", "fd")
+    assert found["features"] == "own" and found["num_features"] == 24 and "fd_infinity_own" in found["metrics"]
+
+
+def test_colours_and_sizes_are_adapted_and_said(tmp_path):
+    rng = np.random.default_rng(1)
+    for name in ("drawn", "real"):
+        (tmp_path / name).mkdir()
+        for i in range(20):
+            Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)).save(tmp_path / name / f"{i}.png")
+    found = measured("--samples", tmp_path / "drawn", "--data", tmp_path / "real", "--metrics", "fd,nn")
+    assert "for the feature network: colours turned to grey, 32 pixels resized to 28" in found["notes"]
+    assert any("fewer than the 96 features" in note for note in found["notes"])
+    pixels = measured("--samples", tmp_path / "drawn", "--data", tmp_path / "real", "--features", "pixels", "--metrics", "kd")
+    assert pixels["num_features"] == 3 * 16 * 16
+
+
+@pytest.mark.parametrize("args, code, words", [
+    ([], 2, "--data: which pictures?"),
+    (["--data", "TRAIN"], 2, "Give --model or --samples"),
+    (["--data", "TRAIN", "--samples", "FRESH", "--model", "x"], 2, "Give --model or --samples"),
+    (["--data", "TRAIN", "--samples", "FRESH", "--features", "inception"], 2, "no such feature network"),
+    (["--data", "TRAIN", "--samples", "FRESH", "--features", "nothing.safetensors"], 3, "nothing.safetensors"),
+    (["--data", "TRAIN", "--samples", "FRESH", "--num-images", "4"], 2, "expected at least 16, found 4"),
+    (["--data", "TRAIN", "--samples", "FRESH", "--num-reference", "9"], 2, "only 9 pictures to compare with"),
+    (["--data", "TRAIN", "--samples", "FRESH", "--metrics", "fd", "--neighbours", "n.png"], 2, "--metrics nn"),
+    (["--data", "TRAIN", "--samples", "FRESH", "--metrics", "fid"], 2, "fid"),
+    (["--data", "TRAIN", "--samples", "nowhere"], 3, "nowhere"),
+    (["--data", "TRAIN", "--samples", "FRESH", "--held-out", "SAME"], 2, "unseen"),
+    (["--data", "TRAIN", "--bits-per-dim"], 2, "--model"),
+])
+def test_mistakes_are_explained(sets, args, code, words):
+    names = {"TRAIN": sets["training"], "FRESH": sets["fresh"], "SAME": sets["same"]}
+    done = evaluate(*[names.get(a, a) for a in args], check=False)
+    assert done.returncode == code and words in done.stderr and done.stdout == ""
+
+
+def test_a_damaged_feature_network_is_refused(sets, tmp_path):
+    run("unnoise", "classifier", "--data", sets["training"], "--num-epochs", 1, "--widths", "8,8", "--output", tmp_path / "c.safetensors", "--threads", 1)
+    good = (tmp_path / "c.safetensors").read_bytes()
+    (tmp_path / "bad.safetensors").write_bytes(good.replace(b'"widths', b'"width_'.replace(b"\\", b""), 1).replace(b'\\"widths', b'\\"width_', 1))
+    for name, size in (("bad.safetensors", None), ("short.safetensors", len(good) - 10)):
+        if size:
+            (tmp_path / name).write_bytes(good[:size])
+        done = evaluate("--data", sets["training"], "--samples", sets["fresh"], "--features", tmp_path / name, check=False)
+        assert done.returncode == 3 and name in done.stderr
+
+
+def test_ctrl_c_leaves_nothing_half_done(config, sets, tmp_path):
+    run("unnoise", "train", "--train-data-dir", sets["training"], "--model-config-name-or-path", config, "--output-dir", tmp_path / "m", "--resolution", 16,
+        "--max-train-steps", 1, "--save-images-epochs", 0, "--checkpointing-steps", 0)
+    job = subprocess.Popen([str(BUILD / "unnoise"), "evaluate", "--model", str(tmp_path / "m"), "--data", str(sets["training"]), "--num-images", "100000",
+                            "--neighbours", str(tmp_path / "n.png")], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    time.sleep(4)
+    job.send_signal(signal.SIGINT)
+    out, _ = job.communicate(timeout=60)
+    assert job.returncode == 130 and out == "" and not (tmp_path / "n.png").exists()
+
+
+EVALUATED = ["--evaluate-every", 3, "--evaluate-num-images", 16, "--evaluate-num-inference-steps", 2]
+
+
+def qualities(out):
+    return [record for record in map(json.loads, (out / "log.jsonl").read_text().splitlines()) if "evaluated_images" in record]
+
+
+def test_measuring_while_training_changes_nothing_else(data, config, tmp_path):  # noqa: F811
+    run("unnoise", *arguments(data, config, tmp_path / "plain"))
+    run("unnoise", *arguments(data, config, tmp_path / "measured", *EVALUATED))
+    assert_same_run(tmp_path / "measured", tmp_path / "plain")
+    records = qualities(tmp_path / "measured")
+    assert [record["step"] for record in records] == [3, 6, 9, 12]
+    assert all(record["evaluated_images"] == 16 and {"fd_fmnist", "precision", "recall", "copied_pixels"} <= record.keys() for record in records)
+
+    # Stopped right after a step at which it is due, and resumed: the same lines.
+    stopped = tmp_path / "stopped"
+    run("unnoise", *arguments(data, config, stopped, *EVALUATED, "--max-train-steps", 6))
+    again = [a for a in arguments(data, config, stopped, *EVALUATED) if a != "--overwrite-output-dir"]
+    run("unnoise", *again, "--resume-from-checkpoint", "latest")
+    assert qualities(stopped)[-1]["step"] == 12
+
+
+def test_numbers_reach_tensorboard(data, config, tmp_path):  # noqa: F811
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run("unnoise", *arguments(data, config, tmp_path / "run", *EVALUATED, "--max-train-steps", 3))
+    events = EventAccumulator(str(tmp_path / "run/logs/train_unconditional"))
+    events.Reload()
+    [point] = events.Scalars("quality/fd_fmnist")
+    assert point.step == 3 and point.value == pytest.approx(qualities(tmp_path / "run")[0]["fd_fmnist"], rel=1e-6)

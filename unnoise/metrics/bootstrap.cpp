@@ -1,0 +1,36 @@
+#include "unnoise/metrics/bootstrap.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/tensor.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "unnoise/core/error.h"
+#include "unnoise/nn/rng.h"
+
+namespace unnoise {
+
+double bootstrap_standard_error(int64_t count, const std::function<double(const Tensor&)>& statistic,
+                                const BootstrapOptions& options) {
+  if (count < 2 || options.replicates < 2) throw usage_error("bootstrap: expected at least 2 samples and 2 replicates");
+  Rng rng(options.seed);
+  std::vector<double> values;
+  for (int64_t i = 0; i < options.replicates; ++i) values.push_back(statistic(rng.integers(count, count)));
+  return at::tensor(values, at::kDouble).std().item<double>();
+}
+
+double mean_standard_error(const Tensor& values) {
+  if (values.numel() < 2) return std::numeric_limits<double>::quiet_NaN();
+  return values.to(at::kDouble).std().item<double>() / std::sqrt(static_cast<double>(values.numel()));
+}
+
+Estimate estimate(double value, double standard_error, double least, double most) {
+  constexpr double kNormal95 = 1.959964;
+  return {value, std::max(value - kNormal95 * standard_error, least),
+          std::min(value + kNormal95 * standard_error, most)};
+}
+
+}  // namespace unnoise

@@ -1,0 +1,53 @@
+#include "unnoise/recipes/feature_cache.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cstring>
+
+#include "unnoise/core/error.h"
+#include "unnoise/io/safetensors.h"
+#include "unnoise/recipes/quality.h"
+
+namespace unnoise {
+namespace {
+
+constexpr const char* kKept = "features";
+
+/// Of the pixels and their shape: FNV-1a over eight bytes at a time.
+std::string hash_pixels(const Tensor& pixels) {
+  const Tensor bytes = pixels.contiguous();
+  const uint8_t* data = bytes.const_data_ptr<uint8_t>();
+  const auto count = static_cast<size_t>(bytes.numel());
+  uint64_t hash = 14695981039346656037u;
+  size_t i = 0;
+  for (uint64_t word; i + sizeof word <= count; i += sizeof word) {
+    std::memcpy(&word, data + i, sizeof word);
+    hash = (hash ^ word) * 1099511628211u;
+    hash ^= hash >> 32;
+  }
+  for (; i < count; ++i) hash = (hash ^ data[i]) * 1099511628211u;
+  return fmt::format("{:016x}-{}", hash, fmt::join(pixels.sizes(), "x"));
+}
+
+}  // namespace
+
+Tensor FeatureCache::features(const FeatureNetwork& network, const Tensor& pixels, const Observer& observer,
+                              const std::stop_token& stop) const {
+  if (folder_.empty()) return extract_features(network, pixels, observer, stop);
+  const fs::path file =
+      folder_ / fmt::format("{}-{}-{}.safetensors", network.name(), network.fingerprint(), hash_pixels(pixels));
+  if (fs::exists(file)) try {
+      const Tensor kept = SafetensorsFile::open(file).tensor(kKept);
+      if (kept.dim() == 2 && kept.size(0) == pixels.size(0) && kept.scalar_type() == at::kFloat) return kept;
+    } catch (const Error& error) {
+      observer.warn(fmt::format("{}: extracting the features again", error.message()));
+    }
+  const Tensor found = extract_features(network, pixels, observer, stop);
+  if (!found.defined()) return found;
+  make_folders(folder_);
+  save_safetensors(file, {{kKept, found}});
+  return found;
+}
+
+}  // namespace unnoise
