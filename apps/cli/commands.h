@@ -16,5 +16,8 @@ Command ema_command();
 Command classifier_command();
 Command samplers_command();
 Command bench_command();
+Command push_command();
+Command pull_command();
+Command card_command();
 
 }  // namespace unnoise::cli

@@ -1,6 +1,8 @@
 // The subcommand "info".
 #include "apps/cli/arguments.h"
 #include "apps/cli/commands.h"
+#include "apps/cli/hub_environment.h"
+#include "apps/cli/job_console.h"
 #include "apps/cli/jobs.h"
 #include "apps/cli/program.h"
 
@@ -8,7 +10,11 @@ namespace unnoise::cli {
 namespace {
 
 int run(Arguments arguments) {
-  print(jobs().info(parse_options<InfoOptions>("info", arguments)));
+  auto options = parse_options<InfoOptions>("info", arguments);
+  JobConsole console;
+  if (!find_model(options.model, console.observer(), console.stop())) return kInterrupted;
+  console.finish();
+  print(jobs().info(options));
   return kDone;
 }
 

@@ -6,9 +6,12 @@
 #include "unnoise/recipes/bench.h"
 #include "unnoise/recipes/ema.h"
 #include "unnoise/recipes/classifier.h"
+#include "unnoise/recipes/card.h"
 #include "unnoise/recipes/evaluate.h"
 #include "unnoise/recipes/info.h"
 #include "unnoise/recipes/noise.h"
+#include "unnoise/recipes/pull.h"
+#include "unnoise/recipes/push.h"
 #include "unnoise/recipes/sample.h"
 #include "unnoise/recipes/samplers.h"
 #include "unnoise/recipes/schedule.h"
@@ -27,6 +30,10 @@ struct Jobs {
   decltype(&unnoise::train_classifier) train_classifier = &unnoise::train_classifier;
   decltype(&unnoise::bench) bench = &unnoise::bench;
   decltype(&unnoise::show_schedules) show_schedules = &unnoise::show_schedules;
+  decltype(&unnoise::write_card) write_card = &unnoise::write_card;
+  decltype(&unnoise::push) push = &unnoise::push;
+  decltype(&unnoise::pull) pull = &unnoise::pull;
+  decltype(&unnoise::find_model) find_model = &unnoise::find_model;
   decltype(&unnoise::draw_noise_strip) draw_noise_strip = &unnoise::draw_noise_strip;
 };
 

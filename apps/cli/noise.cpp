@@ -1,6 +1,8 @@
 // The subcommand "noise".
 #include "apps/cli/arguments.h"
 #include "apps/cli/commands.h"
+#include "apps/cli/hub_environment.h"
+#include "apps/cli/job_console.h"
 #include "apps/cli/jobs.h"
 #include "apps/cli/program.h"
 
@@ -8,7 +10,11 @@ namespace unnoise::cli {
 namespace {
 
 int run(Arguments arguments) {
-  print(jobs().draw_noise_strip(parse_options_and_names<NoiseStripOptions>("noise", arguments)));
+  auto options = parse_options_and_names<NoiseStripOptions>("noise", arguments);
+  JobConsole console;
+  if (!find_model(options.model, console.observer(), console.stop())) return kInterrupted;
+  console.finish();
+  print(jobs().draw_noise_strip(options));
   return kDone;
 }
 

@@ -1,6 +1,7 @@
 // The subcommand "sample".
 #include "apps/cli/arguments.h"
 #include "apps/cli/commands.h"
+#include "apps/cli/hub_environment.h"
 #include "apps/cli/job_console.h"
 #include "apps/cli/jobs.h"
 #include "apps/cli/program.h"
@@ -9,8 +10,9 @@ namespace unnoise::cli {
 namespace {
 
 int run(Arguments arguments) {
-  const auto options = parse_options<SampleOptions>("sample", arguments);
+  auto options = parse_options<SampleOptions>("sample", arguments);
   JobConsole console;
+  if (!find_model(options.model, console.observer(), console.stop())) return kInterrupted;
   const SampleResult result = jobs().sample(options, console.observer(), console.stop());
   console.finish();
   for (const auto& file : result.files) print(file + "\n");

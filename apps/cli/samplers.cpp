@@ -1,6 +1,7 @@
 // The subcommand "samplers".
 #include "apps/cli/arguments.h"
 #include "apps/cli/commands.h"
+#include "apps/cli/hub_environment.h"
 #include "apps/cli/job_console.h"
 #include "apps/cli/jobs.h"
 #include "apps/cli/program.h"
@@ -9,8 +10,9 @@ namespace unnoise::cli {
 namespace {
 
 int run(Arguments arguments) {
-  const auto options = parse_options<SamplersOptions>("samplers", arguments);
+  auto options = parse_options<SamplersOptions>("samplers", arguments);
   JobConsole console;
+  if (!find_model(options.model, console.observer(), console.stop())) return kInterrupted;
   const SamplersResult result = jobs().samplers_report(options, console.observer(), console.stop());
   console.finish();
   print(result.report);

@@ -1,6 +1,8 @@
 // The subcommand "schedule".
 #include "apps/cli/arguments.h"
 #include "apps/cli/commands.h"
+#include "apps/cli/hub_environment.h"
+#include "apps/cli/job_console.h"
 #include "apps/cli/jobs.h"
 #include "apps/cli/program.h"
 
@@ -8,7 +10,10 @@ namespace unnoise::cli {
 namespace {
 
 int run(Arguments arguments) {
-  const auto options = parse_options_and_names<ScheduleOptions>("schedule", arguments);
+  auto options = parse_options_and_names<ScheduleOptions>("schedule", arguments);
+  JobConsole console;
+  if (!find_model(options.model, console.observer(), console.stop())) return kInterrupted;
+  console.finish();
   const ScheduleReport report = jobs().show_schedules(options);
   print(report.text);
   if (!options.json)

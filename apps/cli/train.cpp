@@ -1,6 +1,7 @@
 // The subcommand "train".
 #include "apps/cli/arguments.h"
 #include "apps/cli/commands.h"
+#include "apps/cli/hub_environment.h"
 #include "apps/cli/job_console.h"
 #include "apps/cli/jobs.h"
 
@@ -8,8 +9,11 @@ namespace unnoise::cli {
 namespace {
 
 int run(Arguments arguments) {
-  const auto options = parse_options<TrainOptions>("train", arguments);
+  auto options = parse_options<TrainOptions>("train", arguments);
+  if (options.push_to_hub) options.hub = hub_environment();
   JobConsole console;
+  for (auto* model : {&options.pretrained, &options.model_config_name_or_path})
+    if (!find_model(*model, console.observer(), console.stop())) return kInterrupted;
   const JobStatus status = jobs().train(options, console.observer(), console.stop());
   console.finish();
   return status == JobStatus::interrupted ? kInterrupted : kDone;

@@ -89,8 +89,8 @@ def test_fp16_on_a_cpu(refused, data, config, tmp_path):
     refused(USAGE, ["fp16", "bf16"], *arguments(data, config, tmp_path / "out", "--mixed-precision", "fp16", "--device", "cpu"), out=tmp_path / "out")
 
 
-def test_hub_options_say_not_yet(refused, data, config, tmp_path):
-    refused(USAGE, ["not yet"], *arguments(data, config, tmp_path / "out", "--push-to-hub"), out=tmp_path / "out")
+def test_hub_options_without_a_push(refused, data, config, tmp_path):
+    refused(USAGE, ["Add --push-to-hub"], *arguments(data, config, tmp_path / "out", "--hub-model-id", "a/b"), out=tmp_path / "out")
 
 
 def test_two_runs_in_one_folder(refused, unnoise, data, config, uninterrupted, tmp_path):

@@ -23,8 +23,9 @@ ModelCard garments() {
 TEST(ModelCard, WritesFrontMatterAndSections) {
   const std::string text = model_card_text(garments());
   EXPECT_TRUE(
-      text.starts_with("---\nlicense: apache-2.0\nlibrary_name: diffusers\ntags:\n- unnoise\n- diffusers\n"
-                       "- unconditional-image-generation\n---\n\n<!-- Written by unnoise."));
+      text.starts_with("---\nlicense: apache-2.0\nlibrary_name: diffusers\n"
+                       "pipeline_tag: unconditional-image-generation\ntags:\n- unnoise\n- diffusers\n"
+                       "- unconditional-image-generation\n---\n\n<!-- Written by unnoise, "));
   EXPECT_THAT(text, HasSubstr("\n# Garments\n\nDraws garments.\n\n## Training\n\n6 minutes.\n\n## Limits\n\nGrey.\n"));
 }
 
@@ -41,6 +42,34 @@ TEST(ModelCard, IsReplacedUnlessAPersonWroteIt) {
   EXPECT_EQ(read_license(dir / "m"), "cc0-1.0");
   EXPECT_TRUE(save_model_card(dir / "m", card, ExistingCard::replace));
   EXPECT_EQ(read_license(dir / "m"), "mit");
+}
+
+TEST(ModelCard, OneChangedLetterMakesItTheUsers) {
+  const TemporaryFolder dir;
+  const std::string text = model_card_text(garments());
+  EXPECT_TRUE(is_untouched_card(text));
+  for (size_t at = 0; at < text.size(); at += 7) {
+    std::string changed = text;
+    changed[at] ^= 1;
+    EXPECT_FALSE(is_untouched_card(changed)) << changed.substr(at > 10 ? at - 10 : 0, 20);
+  }
+  EXPECT_FALSE(is_untouched_card(text + "mine\n"));
+  EXPECT_FALSE(is_untouched_card(text.substr(0, text.find("Change"))));
+
+  write_file_atomic(dir / "README.md", text + "mine\n");
+  EXPECT_FALSE(save_model_card(dir.path(), garments()));
+  EXPECT_EQ(read_file(dir / "README.md"), text + "mine\n");
+}
+
+TEST(ModelCard, MetricsBecomeAModelIndex) {
+  ModelCard card = garments();
+  card.datasets = {"zalando-datasets/fashion_mnist"};
+  card.metrics = {{"bits_per_dim", 2.5}};
+  EXPECT_THAT(model_card_text(card),
+              HasSubstr("datasets:\n- zalando-datasets/fashion_mnist\nmodel-index:\n- name: Garments\n  results:\n"
+                        "  - task:\n      type: unconditional-image-generation\n    dataset:\n"
+                        "      type: zalando-datasets/fashion_mnist\n      name: \"held-out pictures\"\n"
+                        "    metrics:\n    - type: bits_per_dim\n      value: 2.5\n---\n"));
 }
 
 TEST(ModelCard, FrontMatterReadsTheFormsThatCardsUse) {

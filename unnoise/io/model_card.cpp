@@ -1,6 +1,7 @@
 #include "unnoise/io/model_card.h"
 
 #include <fmt/format.h>
+#include <zlib.h>
 
 #include <algorithm>
 
@@ -10,9 +11,9 @@
 namespace unnoise {
 namespace {
 
-constexpr std::string_view kMarker =
-    "<!-- Written by unnoise. Remove this line to keep your edits: the card is then never replaced. -->";
-constexpr std::string_view kMarkerStart = "<!-- Written by unnoise.";
+constexpr std::string_view kMarkerStart = "<!-- Written by unnoise, ";
+constexpr std::string_view kMarkerEnd = ". Change what you like: a card that was changed is not written again. -->\n";
+constexpr size_t kChecksumDigits = 8;
 constexpr std::string_view kFence = "---";
 
 /// A YAML scalar: plain where that is safe, else double-quoted, for which JSON's form is valid YAML.
@@ -63,6 +64,26 @@ std::vector<std::string> values_of(std::string_view text) {
   return values;
 }
 
+/// Of two texts, one after the other: what stands before and after the marker.
+std::string checksum(std::string_view before, std::string_view after) {
+  auto crc = ::crc32(0, nullptr, 0);
+  for (const auto part : {before, after})
+    crc = ::crc32_z(crc, reinterpret_cast<const unsigned char*>(part.data()), part.size());
+  return fmt::format("{:08x}", crc);
+}
+
+std::string model_index(const ModelCard& card) {
+  if (card.metrics.empty()) return "";
+  std::string text = fmt::format(
+      "model-index:\n- name: {}\n  results:\n  - task:\n      type: unconditional-image-generation\n    dataset:\n"
+      "      type: {}\n      name: {}\n    metrics:\n",
+      yaml_scalar(card.title), yaml_scalar(card.datasets.empty() ? "custom" : card.datasets.front()),
+      yaml_scalar(card.metrics_data));
+  for (const auto& [type, value] : card.metrics)
+    text += fmt::format("    - type: {}\n      value: {:.6g}\n", yaml_scalar(type), value);
+  return text;
+}
+
 std::string_view take_line(std::string_view& text) {
   const size_t end = text.find('\n');
   auto line = text.substr(0, end);
@@ -77,19 +98,32 @@ std::string model_card_text(const ModelCard& card) {
   std::string text = fmt::format("{}\n", kFence);
   if (!card.license.empty()) text += fmt::format("license: {}\n", yaml_scalar(card.license));
   if (!card.library_name.empty()) text += fmt::format("library_name: {}\n", yaml_scalar(card.library_name));
+  if (!card.pipeline_tag.empty()) text += fmt::format("pipeline_tag: {}\n", yaml_scalar(card.pipeline_tag));
+  if (!card.base_model.empty()) text += fmt::format("base_model: {}\n", yaml_scalar(card.base_model));
   if (!card.tags.empty()) text += "tags:\n";
   for (const auto& tag : card.tags) text += fmt::format("- {}\n", yaml_scalar(tag));
-  text += fmt::format("{}\n\n{}\n", kFence, kMarker);
-  if (!card.title.empty()) text += fmt::format("\n# {}\n", card.title);
-  if (!card.summary.empty()) text += fmt::format("\n{}\n", card.summary);
-  for (const auto& [heading, body] : card.sections) text += fmt::format("\n## {}\n\n{}\n", heading, body);
-  return text;
+  if (!card.datasets.empty()) text += "datasets:\n";
+  for (const auto& name : card.datasets) text += fmt::format("- {}\n", yaml_scalar(name));
+  text += fmt::format("{}{}\n\n", model_index(card), kFence);
+  std::string body;
+  if (!card.title.empty()) body += fmt::format("\n# {}\n", card.title);
+  if (!card.summary.empty()) body += fmt::format("\n{}\n", card.summary);
+  for (const auto& [heading, content] : card.sections) body += fmt::format("\n## {}\n\n{}\n", heading, content);
+  return fmt::format("{}{}{}{}{}", text, kMarkerStart, checksum(text, body), kMarkerEnd, body);
+}
+
+bool is_untouched_card(std::string_view text) {
+  const size_t at = text.find(kMarkerStart);
+  if (at == std::string_view::npos) return false;
+  const std::string_view sum = text.substr(at + kMarkerStart.size()).substr(0, kChecksumDigits);
+  const size_t end = at + kMarkerStart.size() + sum.size() + kMarkerEnd.size();
+  return end <= text.size() && text.substr(0, end).ends_with(kMarkerEnd) &&
+         sum == checksum(text.substr(0, at), text.substr(end));
 }
 
 bool save_model_card(const fs::path& model_dir, const ModelCard& card, ExistingCard existing) {
   const fs::path path = model_dir / "README.md";
-  if (existing == ExistingCard::keep && fs::exists(path) && read_file(path).find(kMarkerStart) == std::string::npos)
-    return false;
+  if (existing == ExistingCard::keep && fs::exists(path) && !is_untouched_card(read_file(path))) return false;
   make_folders(model_dir);
   write_file_atomic(path, model_card_text(card));
   return true;

@@ -11,21 +11,35 @@
 
 namespace unnoise {
 
+/// A number of the front matter's model-index, by which hubs rank models.
+struct CardMetric {
+  std::string type;  ///< "bits_per_dim"
+  double value = 0;
+};
+
 struct ModelCard {
   std::string title;
   std::string license;  ///< "apache-2.0", "mit", ...; "" = left out
   std::string library_name = "diffusers";
+  std::string pipeline_tag = "unconditional-image-generation";
+  std::string base_model;  ///< "user/name" that it was fine-tuned from; "" = left out
   std::vector<std::string> tags = {"unnoise", "diffusers", "unconditional-image-generation"};
+  std::vector<std::string> datasets;  ///< names on the hub
+  std::vector<CardMetric> metrics;
+  std::string metrics_data = "held-out pictures";             ///< what they were measured on
   std::string summary;                                        ///< Markdown under the title
   std::vector<std::pair<std::string, std::string>> sections;  ///< heading and its Markdown
 };
 
-/// The text of the file, with a marker by which save_model_card() knows its own cards.
+/// The text of the file, with a marker by which its own cards are known: a checksum of all the rest.
 std::string model_card_text(const ModelCard& card);
 
 enum class ExistingCard { keep, replace };
 
-/// Writes `model_dir/README.md`. A card that a person wrote (no marker) is left alone unless `existing` is replace;
+/// Whether the text is as model_card_text() made it: no letter was changed since.
+bool is_untouched_card(std::string_view text);
+
+/// Writes `model_dir/README.md`. A card that a person wrote or changed is left alone unless `existing` is replace;
 /// returns whether the card was written.
 bool save_model_card(const fs::path& model_dir, const ModelCard& card, ExistingCard existing = ExistingCard::keep);
 

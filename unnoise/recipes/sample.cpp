@@ -15,6 +15,7 @@
 #include "unnoise/recipes/frames.h"
 #include "unnoise/recipes/machine.h"
 #include "unnoise/recipes/output_file.h"
+#include "unnoise/recipes/pull.h"
 #include "unnoise/recipes/scheduler_settings.h"
 #include "unnoise/schedulers/ays.h"
 #include "unnoise/schedulers/samplers.h"
@@ -105,7 +106,7 @@ void use_ays(const std::string& model, const Scheduler& scheduler, std::optional
 
 /// What it takes to draw the pictures again, as JSON.
 Json settings(const SampleOptions& o, int64_t steps, int64_t num_images, const Scheduler& scheduler) {
-  Json json{{"model", o.model}, {"scheduler", scheduler.class_name()}, {"num_images", num_images}};
+  Json json{{"model", model_label(o.model)}, {"scheduler", scheduler.class_name()}, {"num_images", num_images}};
   if (!o.timesteps && !o.sigmas) json["num_inference_steps"] = steps;
   const Json given = to_json<StartOptions>(o), defaults = to_json(StartOptions{});
   for (const auto& [key, value] : given.items())

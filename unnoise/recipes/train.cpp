@@ -6,6 +6,7 @@
 #include "unnoise/recipes/machine.h"
 #include "unnoise/recipes/run_folder.h"
 #include "unnoise/recipes/train_plan.h"
+#include "unnoise/recipes/train_push.h"
 #include "unnoise/recipes/trainer.h"
 
 namespace unnoise {
@@ -28,6 +29,7 @@ JobStatus train(const TrainOptions& options, const Observer& observer, std::stop
           fmt::format("\"{}\" holds no checkpoint to resume from: starting from the beginning", options.output_dir));
     existing = checkpoint ? RunFolder::Existing::resume : RunFolder::Existing::replace;
   }
+  if (options.push_to_hub) prepare_push(options, observer, stop);
   const RunFolder folder(options.output_dir, existing);
   observer.info(fmt::format("device   {}, {} threads", plan.device.str(), threads));
   return Trainer(options, std::move(plan), folder, checkpoint, observer).run(stop);

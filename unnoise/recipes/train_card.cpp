@@ -1,56 +1,41 @@
 #include "unnoise/recipes/train_card.h"
 
-#include <fmt/format.h>
-
-#include <cmath>
+#include <ATen/Parallel.h>
 
 #include "unnoise/core/version.h"
 #include "unnoise/io/model_card.h"
-#include "unnoise/recipes/machine.h"
+#include "unnoise/recipes/card_text.h"
 
 namespace unnoise {
 namespace {
 
-std::string settings_table(const TrainOptions& options) {
-  const TrainOptions unset;
-  const Json defaults = to_json(unset);
-  const Json given = to_json(options);
-  std::string rows = "| option | value |\n| --- | --- |\n";
-  for (const auto& [key, value] : given.items())
-    if (value != defaults.at(key) && key != "hub_token") rows += fmt::format("| `{}` | {} |\n", key, value.dump());
-  return rows;
+std::string data_name(const TrainOptions& o) {
+  const fs::path path = fs::path(o.dataset_name.value_or(o.train_data_dir.value_or(""))).lexically_normal();
+  return (path.has_filename() ? path : path.parent_path()).filename().string();
 }
 
-/// How diffusers loads it. Only the folder's own pipeline class is sure to sample as the model was trained.
-std::string in_python(const std::string& name, const TrainPlan& plan) {
-  if (plan.draw.self_conditioning)
-    return "# diffusers has no class for self-conditioned networks and refuses to load this folder";
-  return fmt::format(
-      "from diffusers import DiffusionPipeline\n\n"
-      "images = DiffusionPipeline.from_pretrained(\"{}\")(batch_size=16{}).images",
-      name, plan.scheduler->has_noise() ? "" : fmt::format(", num_inference_steps={}", plan.eval_steps));
+/// What the data's own card states; for a set that comes with a name, its authors.
+std::optional<std::string> data_license(const TrainOptions& o) {
+  const std::string source = o.dataset_name.value_or(o.train_data_dir.value_or(""));
+  const std::string stated = fs::is_directory(source) ? read_license(source) : "";
+  if (!stated.empty()) return stated;
+  return source == "fashion-mnist" ? std::optional<std::string>("mit") : std::nullopt;
 }
 
 }  // namespace
 
-void save_training_card(const fs::path& folder, const TrainOptions& options, const TrainPlan& plan, int64_t steps,
-                        double loss) {
-  const std::string name = folder.filename().string();
-  ModelCard card;
-  card.title = name.empty() ? "A diffusion model" : name;
-  card.summary = fmt::format(
-      "An unconditional diffusion model (`UNet2DModel`) that draws {0}×{0} pictures, trained with unnoise {1}.",
-      plan.loader.resolution, kVersion);
-  card.sections.emplace_back(
-      "Training",
-      fmt::format("{} pictures, {} optimizer steps{}.\n\nSettings that differ from the defaults:\n\n{}",
-                  human_count(plan.dataset->size()), human_count(steps),
-                  std::isfinite(loss) ? fmt::format(", last loss {:.4f}", loss) : "", settings_table(options)));
-  card.sections.emplace_back("Use",
-                             fmt::format("```sh\nunnoise sample --model {} --num-images 16 --grid grid.png\n```\n\n"
-                                         "```python\n{}\n```",
-                                         name, in_python(name, plan)));
-  save_model_card(folder, card);
+void save_training_card(const fs::path& folder, const TrainOptions& options, const TrainPlan& plan) {
+  const RunFacts run{.data = data_name(options),
+                     .pictures = plan.dataset->size(),
+                     .data_hash = {},
+                     .data_license = data_license(options),
+                     .version = kVersion,
+                     .device = plan.device.is_cpu() ? "processor" : plan.device.str(),
+                     .threads = at::get_num_threads()};
+  write_json(folder / "run.json", to_json(run));
+  const CardFacts facts = read_card_facts(folder);
+  const std::string license = options.license.value_or(read_license(folder));
+  save_model_card(folder, model_card(facts, options.hub_model_id.value_or(facts.name), license));
 }
 
 }  // namespace unnoise

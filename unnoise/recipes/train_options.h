@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "unnoise/core/fields.h"
+#include "unnoise/recipes/hub_options.h"
 #include "unnoise/recipes/machine_options.h"
 #include "unnoise/recipes/mixed_precision.h"
 #include "unnoise/recipes/objective_options.h"
@@ -24,7 +25,7 @@ constexpr auto enum_names(RunLogger) {
 
 /// Plain values only: what is written to options.json repeats the run. Words of the field ("epsilon", "cosine", "l2")
 /// are texts here and are checked by the part that knows them, before anything is written.
-struct TrainOptions : MachineOptions, ObjectiveOptions {
+struct TrainOptions : MachineOptions, ObjectiveOptions, HubOptions {
   // Data
   std::optional<std::string> dataset_name;
   std::optional<std::string> dataset_config_name;
@@ -89,11 +90,12 @@ struct TrainOptions : MachineOptions, ObjectiveOptions {
   std::optional<std::string> resume_from_checkpoint;
   RunLogger logger = RunLogger::tensorboard;
   std::string logging_dir = "logs";
+  std::optional<std::string> license;
 
   // Machine, beside those of the base
   int64_t local_rank = -1;
 
-  // Hub
+  // Hub, beside those of the base
   bool push_to_hub = false;
   std::optional<std::string> hub_token;
   std::optional<std::string> hub_model_id;
@@ -188,16 +190,20 @@ struct TrainOptions : MachineOptions, ObjectiveOptions {
               "latest, or a checkpoint folder: go on exactly from there"),
         field("logger", &O::logger, "event files beside log.jsonl, which is always written"),
         field("logging_dir", &O::logging_dir, "folder for the event files, inside --output-dir"),
+        field("license", &O::license, "licence of the model, for its card: apache-2.0, mit, cc-by-4.0 ..."),
     };
     const auto where = std::tuple{
         field("local_rank", &O::local_rank, "accepted for launchers that pass it; one process trains here"),
-        section("Hub"),
-        field("push_to_hub", &O::push_to_hub, "upload the model (not yet)"),
-        field("hub_token", &O::hub_token, "token for the upload (not yet)"),
-        field("hub_model_id", &O::hub_model_id, "name of the upload (not yet)"),
-        field("hub_private_repo", &O::hub_private_repo, "make the upload private (not yet)"),
     };
-    return std::tuple_cat(what, objective_fields(), how, machine_fields(), where);
+    const auto upload = std::tuple{
+        field("push_to_hub", &O::push_to_hub, "upload the model each time it is saved"),
+        field("hub_model_id", &O::hub_model_id,
+              "USER/NAME of the upload; default: the last part of --output-dir, under your name"),
+        field("hub_private_repo", &O::hub_private_repo, "when the repository is made: for your eyes only"),
+        field("hub_token", &O::hub_token,
+              "access token; others on this machine can see it: better --hub-token-file or HF_TOKEN"),
+    };
+    return std::tuple_cat(what, objective_fields(), how, machine_fields(), where, hub_fields(), upload);
   }
 };
 

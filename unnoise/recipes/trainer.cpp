@@ -11,7 +11,9 @@
 #include "unnoise/logging/line_plot.h"
 #include "unnoise/recipes/checkpoint.h"
 #include "unnoise/recipes/machine.h"
+#include "unnoise/recipes/pull.h"
 #include "unnoise/recipes/train_card.h"
+#include "unnoise/recipes/train_push.h"
 #include "unnoise/training/augment.h"
 
 namespace unnoise {
@@ -40,6 +42,7 @@ Json position_data(const TrainPlan& plan, const TrainOptions& options) {
 Json saved_options(const TrainOptions& options) {
   Json json = to_json(options);
   json["hub_token"] = nullptr;  // a secret
+  if (options.pretrained) json["pretrained"] = model_label(*options.pretrained);
   return json;
 }
 
@@ -167,6 +170,7 @@ JobStatus Trainer::run(std::stop_token stop) {
   write_plot();
   save_model();
   observer_.info(fmt::format("the model is in {}", folder_.path().string()));
+  if (options_.push_to_hub) push_trained(options_, plan_.num_epochs - 1, true, observer_, stop);
   return JobStatus::done;
 }
 
@@ -278,7 +282,10 @@ void Trainer::finish_epoch(std::stop_token stop) {
 
   const auto due = [&](int64_t every) { return every > 0 && (epoch_done % every == 0 || last); };
   if (due(options_.save_images_epochs)) draw_samples(epoch_done, stop);
-  if (due(options_.save_model_epochs) && !last) save_model();
+  if (due(options_.save_model_epochs) && !last) {
+    save_model();
+    if (options_.push_to_hub) push_trained(options_, epoch_done, false, observer_, stop);
+  }
 
   epoch_in_progress_ = epoch();
   epoch_loss_sum_ = 0;
@@ -315,7 +322,7 @@ void Trainer::save_model() {
   std::optional<EmaScope> averaged;
   if (ema()) averaged.emplace(*ema());
   pipeline(plan_.scheduler).save(folder_.path());
-  save_training_card(folder_.path(), options_, plan_, global_step_, losses_.empty() ? std::nan("") : smooth_loss_);
+  save_training_card(folder_.path(), options_, plan_);
 }
 
 /// The new one is whole before an old one is deleted.
