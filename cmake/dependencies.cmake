@@ -19,6 +19,7 @@ target_compile_definitions(unnoise_highway INTERFACE "HWY_DISABLED_TARGETS=(HWY_
 set_target_properties(unnoise_highway PROPERTIES EXPORT_NAME highway)
 find_package(JPEG REQUIRED)
 pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp libwebpdemux)
+find_package(LibArchive REQUIRED)
 
 if(NOT Torch_DIR)
   if(DEFINED ENV{TORCH_DIR})
@@ -45,3 +46,26 @@ target_include_directories(unnoise_torch SYSTEM INTERFACE "$<BUILD_INTERFACE:${T
 target_compile_definitions(unnoise_torch INTERFACE $<BUILD_INTERFACE:AT_PER_OPERATOR_HEADERS>)  # a fifth less to compile
 target_link_libraries(unnoise_torch INTERFACE $<BUILD_INTERFACE:${TORCH_LIBRARIES}> $<INSTALL_INTERFACE:torch>)
 set_target_properties(unnoise_torch PROPERTIES EXPORT_NAME torch)
+
+# Arrow (Parquet): the headers and libraries inside the PyPI pyarrow wheel, beside torch or in .venv; ARROW_DIR names another.
+# The libraries there have only their versioned names. They are linked to one module that is loaded on demand (adr/0011).
+if(NOT ARROW_DIR)
+  if(DEFINED ENV{ARROW_DIR})
+    set(ARROW_DIR $ENV{ARROW_DIR})
+  elseif(EXISTS ${PROJECT_SOURCE_DIR}/build/.arrow_dir)
+    file(STRINGS ${PROJECT_SOURCE_DIR}/build/.arrow_dir ARROW_DIR LIMIT_COUNT 1)
+  else()
+    file(GLOB ARROW_DIR ${TORCH_INSTALL_PREFIX}/../pyarrow ${PROJECT_SOURCE_DIR}/.venv/lib/python3*/site-packages/pyarrow)
+    if(ARROW_DIR)
+      list(GET ARROW_DIR 0 ARROW_DIR)
+    endif()
+  endif()
+endif()
+get_filename_component(ARROW_DIR "${ARROW_DIR}" ABSOLUTE)
+file(GLOB arrow_libraries ${ARROW_DIR}/libarrow.so.* ${ARROW_DIR}/libparquet.so.*)
+if(NOT arrow_libraries)
+  message(FATAL_ERROR "Arrow was not found in \"${ARROW_DIR}\": run tools/setup, or set ARROW_DIR to the folder of an installed pyarrow")
+endif()
+add_library(unnoise_arrow INTERFACE)
+target_include_directories(unnoise_arrow SYSTEM INTERFACE ${ARROW_DIR}/include)
+target_link_libraries(unnoise_arrow INTERFACE ${arrow_libraries})

@@ -19,5 +19,6 @@ Command bench_command();
 Command push_command();
 Command pull_command();
 Command card_command();
+Command data_command();
 
 }  // namespace unnoise::cli

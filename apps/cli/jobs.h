@@ -7,6 +7,7 @@
 #include "unnoise/recipes/ema.h"
 #include "unnoise/recipes/classifier.h"
 #include "unnoise/recipes/card.h"
+#include "unnoise/recipes/data_jobs.h"
 #include "unnoise/recipes/evaluate.h"
 #include "unnoise/recipes/info.h"
 #include "unnoise/recipes/noise.h"
@@ -34,6 +35,12 @@ struct Jobs {
   decltype(&unnoise::push) push = &unnoise::push;
   decltype(&unnoise::pull) pull = &unnoise::pull;
   decltype(&unnoise::find_model) find_model = &unnoise::find_model;
+  decltype(&unnoise::inspect_data) inspect_data = &unnoise::inspect_data;
+  decltype(&unnoise::preview_data) preview_data = &unnoise::preview_data;
+  decltype(&unnoise::check_data) check_data = &unnoise::check_data;
+  decltype(&unnoise::split_data) split_data = &unnoise::split_data;
+  decltype(&unnoise::build_data) build_data = &unnoise::build_data;
+  decltype(&unnoise::get_data) get_data = &unnoise::get_data;
   decltype(&unnoise::draw_noise_strip) draw_noise_strip = &unnoise::draw_noise_strip;
 };
 

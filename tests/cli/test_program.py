@@ -90,6 +90,7 @@ def test_libtorch_is_loaded_for_work_alone(args, works):
     if "libc.so" not in loaded:
         pytest.skip("this system's loader does not say what it loads")
     assert ("libtorch" in loaded) == ("unnoise_jobs" in loaded) == works
+    assert "libarrow" not in loaded and "libarchive" not in loaded  # for Parquet and archives alone: adr/0011
 
 
 def test_a_missing_module_is_explained(tmp_path):

@@ -236,7 +236,7 @@ TEST(ImageFolder, RefusesBadMetadataWithFileAndLine) {
   EXPECT_THAT(with("metadata.jsonl", "{\"file_name\": \n"), HasSubstr("line 1"));
   EXPECT_THAT(with("metadata.jsonl", "{\"file_name\": \"a.png\", \"label\": -1}"),
               HasSubstr("expected a whole number from 0"));
-  EXPECT_THAT(with("metadata.parquet", "PAR1"), HasSubstr("metadata.csv or metadata.jsonl"));
+  EXPECT_THAT(with("metadata.parquet", "PAR1"), HasSubstr("cannot be read as Parquet"));
 }
 
 TEST(ImageFolder, ReadsTheSameWhateverTheLocaleOfTheDirectory) {

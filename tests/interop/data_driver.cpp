@@ -1,8 +1,10 @@
 // Drives unnoise/data for test_data.py: data_driver REQUEST.json, where "command" is one of
 //   list     {sets: [{path, split}]}: for each its pictures, labels and class names, or its error, as JSON
 //   batches  {path, loader, numbers, out}: the batches of these numbers as safetensors "images.N" and "labels.N"
+//   pictures {path, split, out}: every picture's RGB pixels [H,W,3] as safetensors "N", its file's bytes as "file.N"
 //   measure  {path, loader, step_ms}: pictures a second cold and cached, CPU time a picture, the share of time a steady
 //   consumer waits
+#include <ATen/ops/from_blob.h>
 #include <fmt/format.h>
 
 #include <chrono>
@@ -18,6 +20,7 @@
 #include "unnoise/core/json.h"
 #include "unnoise/data/dataset.h"
 #include "unnoise/data/loader.h"
+#include "unnoise/io/image_convert.h"
 #include "unnoise/io/safetensors.h"
 
 namespace {
@@ -76,6 +79,23 @@ Json batches(const std::shared_ptr<const Dataset>& data, const Json& request) {
   return {{"batches_per_epoch", loader.batches_per_epoch()}};
 }
 
+Tensor bytes_tensor(const void* data, at::IntArrayRef shape) {
+  return at::from_blob(const_cast<void*>(data), shape, at::kByte).clone();
+}
+
+Json pictures(const std::shared_ptr<const Dataset>& data, const Json& request) {
+  StateDict tensors;
+  for (int64_t i = 0; i < data->size(); ++i) {
+    const Image image = convert(data->read(i), ImageMode::rgb);
+    tensors.emplace_back(std::to_string(i), bytes_tensor(image.pixels.data(), {image.height, image.width, 3}));
+    if (const auto file = data->file(i))
+      tensors.emplace_back("file." + std::to_string(i),
+                           bytes_tensor(file->bytes.data(), {static_cast<int64_t>(file->bytes.size())}));
+  }
+  save_safetensors(request["out"].get<std::string>(), tensors);
+  return {{"pictures", data->size()}};
+}
+
 Json measure(const std::shared_ptr<const Dataset>& data, const Json& request) {
   const LoaderOptions options = loader_options(request["loader"]);
   Json result = {{"pictures", data->size()}};
@@ -113,8 +133,10 @@ int main(int, char** argv) {
     if (command == "list") {
       result = list_all(request);
     } else {
-      const auto data = open_dataset({.path_or_name = request["path"]});
-      result = command == "batches" ? batches(data, request) : measure(data, request);
+      const auto data = open_dataset({.path_or_name = request["path"], .split = request.value("split", "train")});
+      result = command == "batches"    ? batches(data, request)
+               : command == "pictures" ? pictures(data, request)
+                                       : measure(data, request);
     }
     fmt::print("{}\n", dump_json_line(result));
     return 0;

@@ -8,13 +8,14 @@
 #include <atomic>
 #include <limits>
 #include <map>
+#include <set>
 #include <thread>
 #include <utility>
 
 #include "unnoise/core/error.h"
+#include "unnoise/data/file_tree.h"
 #include "unnoise/data/imagefolder_rule.h"
 #include "unnoise/data/metadata.h"
-#include "unnoise/data/picture_header.h"
 
 namespace unnoise {
 namespace {
@@ -29,8 +30,8 @@ struct Entry {
 
 class FolderDataset final : public Dataset {
  public:
-  FolderDataset(fs::path root, std::vector<Entry> entries, std::vector<std::string> label_names)
-      : root_(std::move(root)), entries_(std::move(entries)), label_names_(std::move(label_names)) {}
+  FolderDataset(std::shared_ptr<const FileTree> tree, std::vector<Entry> entries, std::vector<std::string> label_names)
+      : tree_(std::move(tree)), entries_(std::move(entries)), label_names_(std::move(label_names)) {}
 
   int64_t size() const override { return static_cast<int64_t>(entries_.size()); }
   std::string name(int64_t i) const override { return entries_.at(i).path; }
@@ -38,19 +39,23 @@ class FolderDataset final : public Dataset {
   std::vector<std::string> label_names() const override { return label_names_; }
   Json columns(int64_t i) const override { return entries_.at(i).columns; }
 
-  DecodedImage read(int64_t i) const override { return read_image(root_ / entries_.at(i).path); }
+  DecodedImage read(int64_t i) const override {
+    const std::string& path = entries_.at(i).path;
+    return decode_image(tree_->read(path).view(), fmt::format("\"{}/{}\"", tree_->where(), path));
+  }
+  std::optional<PictureFile> file(int64_t i) const override {
+    const std::string& path = entries_.at(i).path;
+    return PictureFile{std::string(tree_->read(path).view()), fs::path(path).filename().string()};
+  }
 
  private:
-  fs::path root_;
+  std::shared_ptr<const FileTree> tree_;
   std::vector<Entry> entries_;
   std::vector<std::string> label_names_;
 };
 
 /// What will not be used, with the reason, in a deterministic order.
-struct Skipped {
-  std::string path;
-  std::string reason;
-};
+using Skipped = SkippedFile;
 
 /// One line: how many, and the first names.
 std::string describe(const std::vector<Skipped>& skipped, std::string_view what) {
@@ -85,28 +90,37 @@ struct Contents {
   size_t num_pictures = 0;
 };
 
-Contents sort_out(const fs::path& root) {
+Contents sort_out(const FileTree& tree) {
   Contents contents;
-  for (auto& path : list_visible_files(root)) {
+  contents.others = tree.skipped();
+  for (const auto& path : tree.files()) {
     if (is_image_name(path) || is_other_picture(path)) {
       ++contents.num_pictures;
-      contents.pictures_and_metadata.push_back(std::move(path));
+      contents.pictures_and_metadata.push_back(path);
     } else if (is_metadata_name(path)) {
-      contents.pictures_and_metadata.push_back(std::move(path));
+      contents.pictures_and_metadata.push_back(path);
     } else if (!is_expected_extra(path)) {
-      contents.others.push_back({std::move(path), "is no picture"});
+      contents.others.push_back({path, "is no picture"});
     }
   }
   return contents;
 }
 
-Error no_pictures(const fs::path& root, const Contents& contents) {
+Error no_pictures(const FileTree& tree, const Contents& contents) {
   const std::string found = contents.others.empty() ? "nothing"
                                                     : fmt::format("{} other files, e.g. \"{}\"", contents.others.size(),
                                                                   contents.others[0].path);
   return data_error(fmt::format("\"{}\" holds no pictures: looked for {} in it and in all folders below, found {}",
-                                root.string(), kLookedFor, found),
+                                tree.where(), kLookedFor, found),
                     "Give the folder that holds your training pictures.");
+}
+
+/// A caption's text without the white space around it; what is no UTF-8 is replaced.
+std::string trimmed(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos) return "";
+  const auto words = text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
+  return Json::parse(Json(words).dump(-1, ' ', false, Json::error_handler_t::replace)).get<std::string>();
 }
 
 /// The metadata's `label` column as classes. Numbers count themselves; words are numbered in sorted order.
@@ -139,14 +153,14 @@ std::vector<std::string> assign_labels(std::vector<Entry>& entries, const std::s
 }
 
 /// The rows of all metadata files of the split.
-std::vector<Entry> entries_from_metadata(const fs::path& root, const std::vector<std::string>& metadata_files) {
+std::vector<Entry> entries_from_metadata(const FileTree& tree, const std::vector<std::string>& metadata_files) {
   std::vector<Entry> entries;
   for (const auto& file : metadata_files) {
     if (fs::path(file).extension() != fs::path(metadata_files[0]).extension())
-      throw data_error(fmt::format("\"{}\": metadata files of different kinds, \"{}\" and \"{}\"", root.string(),
+      throw data_error(fmt::format("\"{}\": metadata files of different kinds, \"{}\" and \"{}\"", tree.where(),
                                    metadata_files[0], file),
                        "Keep one kind.");
-    for (auto& row : read_metadata(root / file)) {
+    for (auto& row : read_metadata(tree.read(file).view(), fs::path(tree.where()) / file)) {
       const auto path = (fs::path(file).parent_path() / row.file_name).lexically_normal();
       entries.push_back({path.generic_string(), std::nullopt, std::move(row.columns)});
     }
@@ -154,9 +168,13 @@ std::vector<Entry> entries_from_metadata(const fs::path& root, const std::vector
   return entries;
 }
 
-std::vector<Entry> entries_from_folders(const FolderSplits& splits, const std::string& split,
+std::vector<Entry> entries_from_folders(const FileTree& tree, const FolderSplits& splits, const std::string& split,
                                         std::vector<std::string>& classes) {
-  if (auto found = folder_classes(splits, split)) classes = std::move(*found);
+  const auto is_archive = [&](const std::string& name) {
+    return std::find(tree.mounts().begin(), tree.mounts().end(), name) != tree.mounts().end();
+  };
+  if (auto found = folder_classes(splits, split); found && !std::all_of(found->begin(), found->end(), is_archive))
+    classes = std::move(*found);
   std::vector<Entry> entries;
   for (const auto& path : *splits.find(split)) {
     Entry entry{path, std::nullopt, Json::object()};
@@ -167,15 +185,43 @@ std::vector<Entry> entries_from_folders(const FolderSplits& splits, const std::s
   return entries;
 }
 
+/// Files of the same name beside a picture: dog.txt or dog.caption holds the caption of dog.jpg, as training scripts
+/// have it; in archives, as WebDataset has it, dog.cls its class and dog.json its columns. Takes them out of `others`.
+/// Gives whether there were classes.
+bool add_side_files(const FileTree& tree, std::vector<Entry>& entries, std::vector<Skipped>& others) {
+  const std::set<std::string> known(tree.files().begin(), tree.files().end());
+  std::set<std::string> used;
+  bool labelled = false;
+  for (auto& entry : entries) {
+    const size_t name = entry.path.rfind('/') + 1;  // npos + 1 = 0
+    const std::string key = entry.path.substr(0, entry.path.find('.', name));
+    const auto beside = [&](const char* ending) -> std::optional<std::string> {
+      if (!known.contains(key + ending)) return std::nullopt;
+      used.insert(key + ending);
+      return std::string(tree.read(key + ending).view());
+    };
+    if (const auto json = tree.is_archive() ? beside(".json") : std::nullopt) {
+      const Json columns = parse_json(*json, fmt::format("\"{}/{}.json\"", tree.where(), key));
+      if (columns.is_object()) entry.columns.update(columns);
+    }
+    for (const char* ending : {".txt", ".caption"})
+      if (const auto text = beside(ending)) entry.columns["text"] = trimmed(*text);
+    if (const auto text = tree.is_archive() ? beside(".cls") : std::nullopt) entry.columns["label"] = trimmed(*text);
+    labelled = labelled || entry.columns.contains("label");
+  }
+  std::erase_if(others, [&](const Skipped& skipped) { return used.contains(skipped.path); });
+  return labelled;
+}
+
 /// Looks at all headers with a few threads; result i belongs to entry i. Progress comes from the calling thread.
-std::vector<std::string> find_problems(const fs::path& root, const std::vector<Entry>& entries,
+std::vector<std::string> find_problems(const FileTree& tree, const std::vector<Entry>& entries,
                                        const Observer& observer) {
   std::vector<std::string> problems(entries.size());
   std::atomic<size_t> next = 0, done = 0;
   const auto probe_some = [&](bool reports) {
     for (size_t i = next++; i < entries.size(); i = next++) {
       const fs::path path = entries[i].path;
-      problems[i] = is_image_name(path) ? probe_picture_file(root / path).problem : "has a format that cannot be read";
+      problems[i] = is_image_name(path) ? tree.probe(entries[i].path).problem : "has a format that cannot be read";
       const size_t count = ++done;
       if (reports && count % 256 == 0)
         observer.progress({.stage = "scan data",
@@ -196,8 +242,8 @@ std::vector<std::string> find_problems(const fs::path& root, const std::vector<E
 }
 
 /// Takes the entries with a problem out.
-std::vector<Skipped> drop_broken(const fs::path& root, std::vector<Entry>& entries, const Observer& observer) {
-  const auto problems = find_problems(root, entries, observer);
+std::vector<Skipped> drop_broken(const FileTree& tree, std::vector<Entry>& entries, const Observer& observer) {
+  const auto problems = find_problems(tree, entries, observer);
   std::vector<Skipped> broken;
   std::vector<Entry> good;
   for (size_t i = 0; i < entries.size(); ++i) {
@@ -211,20 +257,20 @@ std::vector<Skipped> drop_broken(const fs::path& root, std::vector<Entry>& entri
 }
 
 /// Warns of what is left out, or stops there.
-void report(const fs::path& root, const std::vector<Skipped>& skipped, bool strict, const Observer& observer) {
+void report(const FileTree& tree, const std::vector<Skipped>& skipped, bool strict, const Observer& observer) {
   if (skipped.empty()) return;
   if (strict)
-    throw data_error(fmt::format("\"{}\": {}", root.string(), describe(skipped, "cannot be used")),
+    throw data_error(fmt::format("\"{}\": {}", tree.where(), describe(skipped, "cannot be used")),
                      "Repair or remove them, or run without strict to skip them.");
-  observer.warn(fmt::format("\"{}\": {}", root.string(), describe(skipped, "skipped")));
+  observer.warn(fmt::format("\"{}\": {}", tree.where(), describe(skipped, "skipped")));
 }
 
-void check_split(const fs::path& root, const FolderSplits& splits, const std::string& split) {
+void check_split(const FileTree& tree, const FolderSplits& splits, const std::string& split) {
   if (splits.find(split)) return;
   std::vector<std::string> names;
   for (const auto& [name, files] : splits.splits) names.push_back(name);
-  throw data_error(
-      fmt::format("\"{}\" has no split \"{}\", only: {}", root.string(), split, fmt::join(names, ", ")),
+  throw NoSuchSplit(
+      fmt::format("\"{}\" has no split \"{}\", only: {}", tree.where(), split, fmt::join(names, ", ")),
       splits.rule == SplitRule::folders
           ? "A folder whose name holds train, val, dev, test or eval as a word marks a split. Rename it if it is "
             "a class, or ask for the split by name."
@@ -244,43 +290,50 @@ std::vector<Skipped> without_row(const std::vector<std::string>& files, const st
 
 }  // namespace
 
-std::shared_ptr<const Dataset> open_folder(const fs::path& root, const std::string& split, bool strict,
-                                           const Observer& observer) {
-  Contents contents = sort_out(root);
-  if (contents.num_pictures == 0) throw no_pictures(root, contents);
+std::shared_ptr<const Dataset> open_picture_tree(std::shared_ptr<const FileTree> files, const std::string& split,
+                                                 bool strict, const Observer& observer) {
+  const FileTree& tree = *files;
+  Contents contents = sort_out(tree);
+  if (contents.num_pictures == 0) throw no_pictures(tree, contents);
   FolderSplits splits = split_files(contents.pictures_and_metadata, split);
-  check_split(root, splits, split);
+  check_split(tree, splits, split);
 
   std::vector<std::string> metadata_files;
-  for (auto& [name, files] : splits.splits) {
+  for (auto& [name, paths] : splits.splits) {
     const auto pictures_end =
-        std::stable_partition(files.begin(), files.end(), [](auto& f) { return !is_metadata_name(f); });
-    if (name == split) metadata_files.assign(pictures_end, files.end());
-    files.erase(pictures_end, files.end());
+        std::stable_partition(paths.begin(), paths.end(), [](auto& f) { return !is_metadata_name(f); });
+    if (name == split) metadata_files.assign(pictures_end, paths.end());
+    paths.erase(pictures_end, paths.end());
   }
 
   std::vector<Entry> entries;
   std::vector<std::string> classes;
   if (metadata_files.empty()) {
-    entries = entries_from_folders(splits, split, classes);
+    entries = entries_from_folders(tree, splits, split, classes);
+    if (add_side_files(tree, entries, contents.others)) classes = assign_labels(entries, tree.where());
   } else {
-    entries = entries_from_metadata(root, metadata_files);
-    classes = assign_labels(entries, (root / metadata_files[0]).string());
+    entries = entries_from_metadata(tree, metadata_files);
+    classes = assign_labels(entries, (fs::path(tree.where()) / metadata_files[0]).string());
     auto missing = without_row(*splits.find(split), entries);
     contents.others.insert(contents.others.end(), missing.begin(), missing.end());
   }
-  report(root, contents.others, strict, observer);
+  report(tree, contents.others, strict, observer);
   if (const size_t used = splits.find(split)->size(); metadata_files.empty() && used < contents.num_pictures)
     observer.info(
-        fmt::format("\"{}\": split \"{}\" has {} of {} pictures", root.string(), split, used, contents.num_pictures));
+        fmt::format("\"{}\": split \"{}\" has {} of {} pictures", tree.where(), split, used, contents.num_pictures));
 
-  const auto broken = drop_broken(root, entries, observer);
+  const auto broken = drop_broken(tree, entries, observer);
   if (entries.empty())
-    throw data_error(fmt::format("\"{}\": none of its {} pictures can be read ({}): {}", root.string(), broken.size(),
+    throw data_error(fmt::format("\"{}\": none of its {} pictures can be read ({}): {}", tree.where(), broken.size(),
                                  kLookedFor, describe(broken, "tried")),
                      "Give the folder that holds your training pictures.");
-  report(root, broken, strict, observer);
-  return std::make_shared<FolderDataset>(root, std::move(entries), std::move(classes));
+  report(tree, broken, strict, observer);
+  return std::make_shared<FolderDataset>(std::move(files), std::move(entries), std::move(classes));
+}
+
+std::shared_ptr<const Dataset> open_folder(const fs::path& root, const std::string& split, bool strict,
+                                           const Observer& observer) {
+  return open_picture_tree(folder_tree(root), split, strict, observer);
 }
 
 }  // namespace unnoise

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "unnoise/data/dataset.h"
+#include "unnoise/data/file_tree.h"
 
 namespace unnoise {
 
@@ -21,7 +22,14 @@ namespace unnoise {
 ///   size() and the order depend on the files alone. A picture that is damaged further in is found when it is read:
 ///   read() throws Error::data, and the loader puts the next picture in its place (picture_store.h).
 /// - read() turns pictures upright by their EXIF orientation, as `datasets` does.
+/// - Without metadata, files of the same name beside a picture tell about it: dog.txt or dog.caption the caption; in
+/// archives also dog.cls the class and dog.json the columns (WebDataset's names).
 std::shared_ptr<const Dataset> open_folder(const fs::path& root, const std::string& split, bool strict,
                                            const Observer& observer = {});
+
+/// The same for the files of an archive or of several (file_tree.h). The names of archives mark splits
+/// ("train-0000.tar"), but are no classes.
+std::shared_ptr<const Dataset> open_picture_tree(std::shared_ptr<const FileTree> files, const std::string& split,
+                                                 bool strict, const Observer& observer = {});
 
 }  // namespace unnoise

@@ -172,6 +172,22 @@ IdxArray read_idx(const fs::path& path) {
   return array;
 }
 
+std::string gunzip(std::string_view packed, size_t max_size, std::string_view where) {
+  std::string out(max_size, '\0');
+  z_stream stream{};
+  if (inflateInit2(&stream, MAX_WBITS + 16) != Z_OK) throw environment_error("zlib does not start");
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(packed.data()));
+  stream.avail_in = static_cast<uInt>(packed.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  const int status = inflate(&stream, Z_FINISH);
+  out.resize(stream.total_out);
+  inflateEnd(&stream);
+  if (status != Z_STREAM_END)
+    throw data_error(fmt::format("{}: damaged gzip data, or more than {} bytes", where, max_size));
+  return out;
+}
+
 bool is_idx_images(const fs::path& path) {
   std::error_code ec;
   if (!fs::is_regular_file(path, ec)) return false;

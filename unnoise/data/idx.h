@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "unnoise/data/dataset.h"
@@ -20,6 +21,9 @@ struct IdxArray {
 /// Error::data, naming the file, when the magic number is another, the header's sizes do not fit the file (seen before
 /// memory is set aside), or the file ends early or late.
 IdxArray read_idx(const fs::path& path);
+
+/// Bytes unpacked from gzip, at most `max_size`; Error::data that names `where` when they are more or damaged.
+std::string gunzip(std::string_view packed, size_t max_size, std::string_view where);
 
 /// Whether the file starts like an IDX file of [N,H,W] bytes. Never throws.
 bool is_idx_images(const fs::path& path);

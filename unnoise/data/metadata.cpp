@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "unnoise/containers/parquet.h"
 #include "unnoise/core/error.h"
 
 namespace unnoise {
@@ -21,9 +22,8 @@ bool is_utf8(std::string_view text) {
   }
 }
 
-std::vector<MetadataRow> read_csv(const fs::path& path) {
+std::vector<MetadataRow> read_csv(std::string_view text, const fs::path& path) {
   const std::string where = path.string();
-  const std::string text = read_file(path);
   if (!is_utf8(text)) throw data_error(fmt::format("\"{}\" is not UTF-8 text", where), "Save it again as UTF-8.");
   const auto table = parse_csv(text, where);
   if (table.empty()) throw data_error(fmt::format("\"{}\" is empty: expected a header line with file_name", where));
@@ -51,8 +51,7 @@ std::vector<MetadataRow> read_csv(const fs::path& path) {
   return rows;
 }
 
-std::vector<MetadataRow> read_jsonl(const fs::path& path) {
-  const std::string text = read_file(path);
+std::vector<MetadataRow> read_jsonl(std::string_view text, const fs::path& path) {
   std::string_view rest = text;
   if (rest.starts_with(kByteOrderMark)) rest.remove_prefix(kByteOrderMark.size());
   std::vector<MetadataRow> rows;
@@ -71,6 +70,33 @@ std::vector<MetadataRow> read_jsonl(const fs::path& path) {
     row.columns = std::move(columns);
     rows.push_back(std::move(row));
   }
+  return rows;
+}
+
+std::vector<MetadataRow> read_parquet_rows(const fs::path& path) {
+  const auto file = open_parquet(path);
+  std::vector<MetadataRow> rows;
+  std::vector<std::string> names;
+  bool named = false;
+  for (size_t c = 0; c < file->columns().size(); ++c) {
+    const auto& column = file->columns()[c];
+    names.push_back(column.name);
+    if (column.is_binary) continue;
+    const auto values = file->values(c);
+    rows.resize(values.size(), {"", Json::object()});
+    named = named || column.name == "file_name";
+    for (size_t r = 0; r < values.size(); ++r) {
+      if (column.name != "file_name")
+        rows[r].columns[column.name] = values[r];
+      else if (values[r].is_string())
+        rows[r].file_name = values[r].get<std::string>();
+      if (column.name == "file_name" && rows[r].file_name.empty())
+        throw data_error(fmt::format("\"{}\", row {}: no file_name", path.string(), r));
+    }
+  }
+  if (!named)
+    throw data_error(fmt::format("\"{}\": expected a column file_name, found the columns {}", path.string(),
+                                 fmt::join(names, ", ")));
   return rows;
 }
 
@@ -143,11 +169,14 @@ bool is_metadata_name(const fs::path& path) {
   return name == "metadata.csv" || name == "metadata.jsonl" || name == "metadata.parquet";
 }
 
-std::vector<MetadataRow> read_metadata(const fs::path& path) {
-  if (path.extension() == ".csv") return read_csv(path);
-  if (path.extension() == ".jsonl") return read_jsonl(path);
-  throw data_error(fmt::format("\"{}\": this kind of metadata cannot be read yet", path.string()),
-                   "Write it as metadata.csv or metadata.jsonl.");
+std::vector<MetadataRow> read_metadata(const fs::path& path) { return read_metadata(read_file(path), path); }
+
+std::vector<MetadataRow> read_metadata(std::string_view text, const fs::path& path) {
+  if (path.extension() == ".csv") return read_csv(text, path);
+  if (path.extension() == ".jsonl") return read_jsonl(text, path);
+  if (std::error_code ec; fs::is_regular_file(path, ec)) return read_parquet_rows(path);
+  throw data_error(fmt::format("\"{}\": metadata in Parquet is read from folders, not from archives", path.string()),
+                   "Write it as metadata.csv or metadata.jsonl, or unpack the archive.");
 }
 
 std::vector<CsvRow> parse_csv(std::string_view text, std::string_view where) { return CsvReader(text, where).rows(); }

@@ -1,4 +1,4 @@
-// metadata.csv and metadata.jsonl: a row a picture, found by its column `file_name`.
+// metadata.csv, metadata.jsonl and metadata.parquet: a row a picture, found by its column `file_name`.
 #pragma once
 
 #include <string>
@@ -19,8 +19,10 @@ struct MetadataRow {
 bool is_metadata_name(const fs::path& path);
 
 /// Rows in file order. Error::data, naming file and line, for broken quoting, rows longer than the header, lines that
-/// are no JSON objects, or a missing `file_name`; for Parquet, that it has to be converted.
+/// are no JSON objects, or a missing `file_name`.
 std::vector<MetadataRow> read_metadata(const fs::path& path);
+/// The same of text in memory; `path` gives the kind and the name for errors. Parquet is read from `path` itself.
+std::vector<MetadataRow> read_metadata(std::string_view text, const fs::path& path);
 
 /// Comma-separated values as RFC 4180 has them: quoted fields may hold commas, line ends and doubled quotes; lines end
 /// in \n or \r\n; empty lines are left out; a byte-order mark is dropped. `where` names the source in errors.

@@ -73,9 +73,9 @@ struct EvaluateOptions : MachineOptions {
         field("class_labels", &O::class_labels,
               "classes to draw with a class-conditional model, in turn; default: all in turn"),
         section("Beside what"),
-        field(
-            "data", &O::data,
-            "the pictures that the model learnt from: folder, IDX file, or a set known by name such as fashion-mnist"),
+        field("data", &O::data,
+              "the pictures that the model learnt from: folder, archive, Parquet, IDX or npz file, or a set known by "
+              "name such as fashion-mnist"),
         field("split", &O::split,
               "train, validation or test, where the set has parts; default: train, with --bits-per-dim test"),
         field("num_reference", &O::num_reference, "use only so many of them, drawn at random; 0 = all"),

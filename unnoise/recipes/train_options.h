@@ -105,10 +105,14 @@ struct TrainOptions : MachineOptions, ObjectiveOptions, HubOptions {
     using O = TrainOptions;
     const auto what = std::tuple{
         section("Data"),
-        field("train_data_dir", &O::train_data_dir, "folder of pictures (PNG, JPEG, WebP, any depth) or of IDX files"),
+        field("train_data_dir", &O::train_data_dir,
+              "folder of pictures (PNG, JPEG, WebP, any depth), Parquet shards, archives, CIFAR or IDX files; or one "
+              "archive, Parquet or npz file"),
         field("dataset_name", &O::dataset_name,
-              "a built-in set (fashion-mnist) or a local folder; wins over --train-data-dir"),
-        field("dataset_config_name", &O::dataset_config_name, "configuration of a hub data set (not yet)"),
+              "a set that `unnoise data get` installs (fashion-mnist, emoji, ...) or a local folder; wins over "
+              "--train-data-dir"),
+        field("dataset_config_name", &O::dataset_config_name,
+              "of a downloaded hub data set with several configurations, the folder of this name"),
         field("cache_dir", &O::cache_dir, "where hub downloads would be kept; local data needs none"),
         field("resolution", &O::resolution,
               "pixels: the shorter side is resized to it, then a square is cut; default: the network's size, else 64"),

@@ -53,9 +53,6 @@ void check_not_yet(const TrainOptions& o) {
   if (o.logger == RunLogger::wandb)
     throw usage_error("--logger wandb: not yet",
                       "Use --logger tensorboard; log.jsonl in the run folder has the same numbers.");
-  if (o.dataset_config_name)
-    throw usage_error("--dataset-config-name: hub data sets cannot be fetched yet",
-                      "Give a local folder with --train-data-dir.");
   if (o.local_rank > 0)
     throw usage_error(fmt::format("--local-rank {}: one process trains here", o.local_rank),
                       "Start the program once, without a launcher.");
@@ -210,7 +207,8 @@ TrainPlan plan_training(const TrainOptions& options, const Observer& observer) {
   choose_network(options, plan);
   choose_objective(options, plan);
   choose_pictures(options, plan);
-  plan.dataset = open_dataset({.path_or_name = source, .strict = options.strict}, observer);
+  plan.dataset = open_dataset(
+      {.path_or_name = source, .strict = options.strict, .config = options.dataset_config_name.value_or("")}, observer);
   choose_optimization(options, plan, observer);
   check_labels(plan);
   Json known = unet2d_config(plan.unet);
