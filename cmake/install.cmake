@@ -5,6 +5,7 @@ include(CMakePackageConfigHelpers)
 get_property(layers GLOBAL PROPERTY UNNOISE_LAYERS)
 install(TARGETS ${layers} unnoise_options unnoise_torch unnoise_highway EXPORT unnoise_targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY unnoise DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+install(DIRECTORY recipes/ DESTINATION ${CMAKE_INSTALL_DATADIR}/unnoise/recipes FILES_MATCHING PATTERN "*.json")
 install(EXPORT unnoise_targets NAMESPACE unnoise:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/unnoise)
 
 configure_package_config_file(cmake/unnoise-config.cmake.in ${CMAKE_BINARY_DIR}/unnoise-config.cmake

@@ -20,5 +20,7 @@ Command push_command();
 Command pull_command();
 Command card_command();
 Command data_command();
+Command recipe_command();
+Command doctor_command();
 
 }  // namespace unnoise::cli

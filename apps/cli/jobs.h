@@ -13,9 +13,16 @@
 #include "unnoise/recipes/noise.h"
 #include "unnoise/recipes/pull.h"
 #include "unnoise/recipes/push.h"
+#include "unnoise/recipes/compare.h"
+#include "unnoise/recipes/doctor.h"
+#include "unnoise/recipes/evaluate.h"
+#include "unnoise/recipes/info.h"
+#include "unnoise/recipes/noise.h"
+#include "unnoise/recipes/recipe_run.h"
 #include "unnoise/recipes/sample.h"
 #include "unnoise/recipes/samplers.h"
 #include "unnoise/recipes/schedule.h"
+#include "unnoise/recipes/sweep.h"
 #include "unnoise/recipes/train.h"
 
 namespace unnoise::cli {
@@ -42,6 +49,15 @@ struct Jobs {
   decltype(&unnoise::build_data) build_data = &unnoise::build_data;
   decltype(&unnoise::get_data) get_data = &unnoise::get_data;
   decltype(&unnoise::draw_noise_strip) draw_noise_strip = &unnoise::draw_noise_strip;
+  decltype(&unnoise::recipe_list) recipe_list = &unnoise::recipe_list;
+  decltype(&unnoise::recipe_text) recipe_text = &unnoise::recipe_text;
+  decltype(&unnoise::run_recipe) run_recipe = &unnoise::run_recipe;
+  decltype(&unnoise::write_recipe_from_run) write_recipe_from_run = &unnoise::write_recipe_from_run;
+  decltype(&unnoise::recipe_train_options) recipe_train_options = &unnoise::recipe_train_options;
+  decltype(&unnoise::check_recipe_data) check_recipe_data = &unnoise::check_recipe_data;
+  decltype(&unnoise::sweep) sweep = &unnoise::sweep;
+  decltype(&unnoise::compare) compare = &unnoise::compare;
+  decltype(&unnoise::doctor) doctor = &unnoise::doctor;
 };
 
 /// Loads the module at the first call. Error::environment when it, or LibTorch, is not to be found or is of another

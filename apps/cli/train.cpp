@@ -4,14 +4,15 @@
 #include "apps/cli/hub_environment.h"
 #include "apps/cli/job_console.h"
 #include "apps/cli/jobs.h"
+#include "apps/cli/recipe_options.h"
 
 namespace unnoise::cli {
 namespace {
 
 int run(Arguments arguments) {
-  auto options = parse_options<TrainOptions>("train", arguments);
-  if (options.push_to_hub) options.hub = hub_environment();
   JobConsole console;
+  auto options = parse_options_with_recipe<TrainOptions>("train", arguments, console.observer());
+  if (options.push_to_hub) options.hub = hub_environment();
   for (auto* model : {&options.pretrained, &options.model_config_name_or_path})
     if (!find_model(*model, console.observer(), console.stop())) return kInterrupted;
   const JobStatus status = jobs().train(options, console.observer(), console.stop());
@@ -40,10 +41,8 @@ Command train_command() {
            "unnoise train --options my-model/options.json --resume-from-checkpoint latest"},
           {"Fine-tune a model on other pictures:",
            "unnoise train --train-data-dir cats --pretrained my-model --learning-rate 1e-5 --output-dir my-cats"},
-          {"Quickly see something: grey garments, 28 pixels:",
-           "unnoise train --dataset-name fashion-mnist --model-config-name-or-path mnist --resolution 28 "
-           "--train-batch-size 128 "
-           "--max-train-steps 500 --output-dir garments"},
+          {"Quickly see something: grey garments, by a recipe (unnoise recipe list):",
+           "unnoise train --recipe fashion-28-5min --output-dir garments"},
       },
       shown_options<TrainOptions>(),
       {},

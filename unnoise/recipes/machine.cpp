@@ -58,6 +58,13 @@ MemoryUse memory_use() {
   return use;
 }
 
+void reset_peak_memory() {
+  if (std::FILE* file = std::fopen("/proc/self/clear_refs", "w")) {
+    std::fputs("5", file);  // proc(5): resets VmHWM
+    std::fclose(file);
+  }
+}
+
 std::string human_bytes(double bytes) {
   if (bytes < 1e6) return fmt::format("{:.0f} kB", bytes / 1e3);
   if (bytes < 1e9) return fmt::format("{:.0f} MB", bytes / 1e6);

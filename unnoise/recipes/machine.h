@@ -24,6 +24,8 @@ struct MemoryUse {
   int64_t peak = 0;
 };
 MemoryUse memory_use();
+/// From now on `peak` is the largest since this call, where the system allows it (Linux).
+void reset_peak_memory();
 
 /// "1.5 GB", "18,536,323", "1 h 05 min": numbers for people.
 std::string human_bytes(double bytes);

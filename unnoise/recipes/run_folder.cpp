@@ -20,8 +20,8 @@ constexpr std::string_view kPrefix = "checkpoint-";
 
 /// What a run writes at the top of its folder.
 constexpr std::string_view kOwnNames[] = {
-    "options.json", "run.json", "evaluation.json", "log.jsonl",       "loss.svg", "samples",
-    "logs",         "unet",     "scheduler",       "model_index.json", "ema"};
+    "options.json", "run.json",  "evaluation.json",  "log.jsonl", "loss.svg",    "samples",     "logs",
+    "unet",         "scheduler", "model_index.json", "ema",       "recipe.json", "result.json", "grid.png"};
 
 std::optional<int64_t> step_of(const fs::path& folder) {
   const std::string name = folder.filename().string();

@@ -26,6 +26,8 @@ constexpr auto enum_names(RunLogger) {
 /// Plain values only: what is written to options.json repeats the run. Words of the field ("epsilon", "cosine", "l2")
 /// are texts here and are checked by the part that knows them, before anything is written.
 struct TrainOptions : MachineOptions, ObjectiveOptions, HubOptions {
+  std::optional<std::string> recipe;
+
   // Data
   std::optional<std::string> dataset_name;
   std::optional<std::string> dataset_config_name;
@@ -104,6 +106,9 @@ struct TrainOptions : MachineOptions, ObjectiveOptions, HubOptions {
   static constexpr auto fields() {
     using O = TrainOptions;
     const auto what = std::tuple{
+        section("Recipe"),
+        field("recipe", &O::recipe,
+              "start from these settings: a recipe by name (unnoise recipe list) or file; other flags win over it"),
         section("Data"),
         field("train_data_dir", &O::train_data_dir,
               "folder of pictures (PNG, JPEG, WebP, any depth), Parquet shards, archives, CIFAR or IDX files; or one "
@@ -124,9 +129,9 @@ struct TrainOptions : MachineOptions, ObjectiveOptions, HubOptions {
         field("strict", &O::strict, "stop at the first file that is not a readable picture, instead of skipping it"),
         field("dataloader_num_workers", &O::dataloader_num_workers, "decoding threads; 0 = one a processor, at most 4"),
         section("Network"),
-        field(
-            "model_config_name_or_path", &O::model_config_name_or_path,
-            "butterflies, mnist, cifar10, script, or a config.json of a UNet2DModel (random weights); default: script"),
+        field("model_config_name_or_path", &O::model_config_name_or_path,
+              "butterflies, mnist, cifar10, script, or a config.json of a UNet2DModel (random weights) or its text; "
+              "default: script"),
         field("pretrained", &O::pretrained, "model folder to start from: its network, weights and noise schedule"),
         field("dropout", &O::dropout, "dropout in the residual blocks, 0 to 1; default: what the configuration says"),
         field("gradient_checkpointing", &O::gradient_checkpointing,

@@ -66,8 +66,20 @@ std::string data_source(const TrainOptions& o) {
       "Give a folder of pictures: --train-data-dir my_pictures, or a built-in set: --dataset-name fashion-mnist.");
 }
 
-/// The network's configuration: pretrained folder, preset, or config.json. Keys that UNet2DOptions does not know stay
-/// in `config`.
+/// The text of a config.json, which may name a "preset" that it changes.
+void choose_inline_network(const std::string& text, TrainPlan& plan) {
+  Json given = parse_json(text, "--model-config-name-or-path");
+  Json config = Json::object();
+  if (given.contains("preset")) {
+    config = unet2d_config(unet2d_preset(fields_detail::Value<std::string>::from_json("preset", given["preset"])));
+    given.erase("preset");
+  }
+  config.update(given);
+  plan.unet = unet2d_options(config);
+}
+
+/// The network's configuration: pretrained folder, preset, config.json or its text. Keys that UNet2DOptions does not
+/// know stay in `config`.
 void choose_network(const TrainOptions& o, TrainPlan& plan) {
   Json config = Json::object();
   const std::string source = o.model_config_name_or_path.value_or("script");
@@ -78,6 +90,8 @@ void choose_network(const TrainOptions& o, TrainPlan& plan) {
     config = load_component_config(*o.pretrained, "unet");
     plan.unet = unet2d_options(config);
     plan.pretrained = o.pretrained;
+  } else if (source.starts_with('{')) {
+    choose_inline_network(source, plan);
   } else if (const auto presets = unet2d_preset_names();
              std::find(presets.begin(), presets.end(), source) != presets.end()) {
     plan.unet = unet2d_preset(source);

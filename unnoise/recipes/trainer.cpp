@@ -234,6 +234,7 @@ void Trainer::log_update(const Update& update) {
   ++epoch_updates_;
   losses_.emplace_back(global_step_, update.loss);
   smooth_loss_ = losses_.size() == 1 ? update.loss : 0.95 * smooth_loss_ + 0.05 * update.loss;
+  if (const auto trouble = health_.look(update.loss, update.grad_norm, update.learning_rate)) observer_.warn(*trouble);
 
   Json record{
       {"step", global_step_}, {"epoch", epoch_in_progress_}, {"loss", update.loss}, {"lr", update.learning_rate}};
@@ -275,6 +276,7 @@ void Trainer::finish_epoch(std::stop_token stop) {
                 {"epoch_mean_loss", mean_loss},
                 {"seconds", seconds},
                 {"data_wait_seconds", clock_.epoch_waited()},
+                {"peak_memory_bytes", memory_use().peak},
                 {"images_per_second", seconds > 0 ? static_cast<double>(clock_.epoch_images()) / seconds : 0.0}});
   tensorboard_->scalar("epoch_mean_loss", mean_loss, global_step_);
   observer_.info(fmt::format("epoch {:>3}  mean loss {:.4f}  {}", epoch_done + 1, mean_loss, human_seconds(seconds)));

@@ -18,6 +18,7 @@
 #include "unnoise/recipes/step_clock.h"
 #include "unnoise/recipes/train_evaluation.h"
 #include "unnoise/recipes/train_plan.h"
+#include "unnoise/training/health.h"
 #include "unnoise/training/train_step.h"
 #include "unnoise/training/trainer_state.h"
 
@@ -82,6 +83,7 @@ class Trainer {
   int64_t epoch_updates_ = 0;
   std::vector<std::pair<int64_t, double>> losses_;  ///< (step, loss) for the plot
   double smooth_loss_ = 0;
+  TrainingHealth health_;
   StepClock clock_;
 };
 

@@ -1,0 +1,79 @@
+#include "unnoise/data/content_hash.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+namespace unnoise {
+namespace {
+
+class Fnv1a {
+ public:
+  void add(const void* data, size_t size) {
+    for (const char c : std::string_view(static_cast<const char*>(data), size))
+      hash_ = (hash_ ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  }
+  /// As eight bytes, the lowest first, on any machine.
+  void add(int64_t number) {
+    for (int shift = 0; shift < 64; shift += 8) {
+      const auto byte = static_cast<unsigned char>(static_cast<uint64_t>(number) >> shift);
+      add(&byte, 1);
+    }
+  }
+  uint64_t value() const { return hash_; }
+
+ private:
+  uint64_t hash_ = 0xcbf29ce484222325u;
+};
+
+uint64_t spread_bits(uint64_t x) {
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+  return x ^ (x >> 31);
+}
+
+uint64_t picture_hash(const Dataset& data, int64_t i) {
+  Fnv1a hash;
+  try {
+    const DecodedImage picture = data.read(i);
+    hash.add(picture.width);
+    hash.add(picture.height);
+    hash.add(picture.mode.data(), picture.mode.size());
+    for (const auto* bytes : {&picture.pixels, &picture.palette, &picture.palette_alpha})
+      hash.add(bytes->data(), bytes->size());
+  } catch (const std::exception&) {
+    hash.add(int64_t{0});
+  }
+  hash.add(data.label(i).value_or(-1));
+  return spread_bits(hash.value());
+}
+
+}  // namespace
+
+std::string content_hash(const Dataset& data, const Observer& observer) {
+  const int64_t size = data.size();
+  std::atomic<int64_t> next{0};
+  std::atomic<uint64_t> sum{0};
+  const auto work = [&] {
+    uint64_t own = 0;
+    for (int64_t i; (i = next.fetch_add(1)) < size;) own += picture_hash(data, i);
+    sum += own;
+  };
+  {
+    const size_t threads = std::clamp<size_t>(std::thread::hardware_concurrency(), 1, 8);
+    std::vector<std::jthread> workers;
+    for (size_t i = 0; i < threads; ++i) workers.emplace_back(work);
+    while (next < size) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      observer.progress({.stage = "check data", .done = std::min<int64_t>(next, size), .total = size});
+    }
+  }
+  return fmt::format("pixels-{:016x}", sum.load());
+}
+
+}  // namespace unnoise

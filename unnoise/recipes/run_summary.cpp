@@ -1,0 +1,148 @@
+#include "unnoise/recipes/run_summary.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "unnoise/core/error.h"
+#include "unnoise/logging/line_plot.h"
+#include "unnoise/logging/run_log.h"
+#include "unnoise/recipes/train_options.h"
+
+namespace unnoise {
+namespace {
+
+/// Numbers of a nested object under dotted names: {"fd": {"value": 3}} -> "fd.value".
+void flatten(const Json& json, const std::string& prefix, std::map<std::string, double>& numbers) {
+  for (const auto& [key, value] : json.items()) {
+    const std::string name = prefix.empty() ? key : prefix + "." + key;
+    if (value.is_number()) numbers[name] = value.get<double>();
+    if (value.is_object()) flatten(value, name, numbers);
+  }
+}
+
+void read_series(const fs::path& log, RunSummary& run) {
+  if (!fs::exists(log)) return;
+  for (const Json& record : read_run_log(log)) {
+    const int64_t step = record.at("step").get<int64_t>();
+    run.steps = std::max(run.steps, step);
+    std::map<std::string, double> numbers;
+    flatten(record, "", numbers);
+    for (const auto& [name, value] : numbers)
+      if (name != "step" && name != "epoch") run.series[name].emplace_back(step, value);
+  }
+}
+
+/// grid.png of a recipe, else the newest of samples/.
+std::optional<fs::path> newest_grid(const fs::path& folder) {
+  if (fs::exists(folder / "grid.png")) return folder / "grid.png";
+  std::optional<fs::path> newest;
+  std::error_code ec;
+  for (const auto& entry : fs::directory_iterator(folder / "samples", ec))
+    if (entry.path().extension() == ".png" && (!newest || entry.path().filename() > newest->filename()))
+      newest = entry.path();
+  return newest;
+}
+
+/// Of a run without result.json: times and memory from the log's epochs.
+RunResult result_from_log(const RunSummary& run) {
+  RunResult result;
+  const bool finished = fs::exists(run.folder / "model_index.json");
+  result.status = finished ? "done" : fmt::format("at step {}", run.steps);
+  if (const auto seconds = run.series.find("seconds"); seconds != run.series.end()) {
+    result.seconds = 0;
+    for (const auto& [step, value] : seconds->second) *result.seconds += value;
+  }
+  if (const auto peak = run.series.find("peak_memory_bytes"); peak != run.series.end())
+    for (const auto& [step, value] : peak->second)
+      result.peak_memory_bytes = std::max<int64_t>(result.peak_memory_bytes.value_or(0), std::llround(value));
+  return result;
+}
+
+}  // namespace
+
+Json to_json(const RunResult& result) {
+  Json json{{"status", result.status}, {"machine", result.machine}};
+  if (result.seconds) json["seconds"] = *result.seconds;
+  if (result.peak_memory_bytes) json["peak_memory_bytes"] = *result.peak_memory_bytes;
+  if (result.held_out) json["held_out"] = to_json(*result.held_out);
+  if (!result.evaluation.empty()) json["evaluation"] = result.evaluation;
+  return json;
+}
+
+RunResult run_result_from_json(const Json& json) {
+  RunResult result;
+  result.status = json.value("status", "");
+  if (json.contains("seconds")) result.seconds = json.at("seconds").get<double>();
+  if (json.contains("peak_memory_bytes")) result.peak_memory_bytes = json.at("peak_memory_bytes").get<int64_t>();
+  result.held_out = held_out_from_json(json.value("held_out", Json()));
+  result.evaluation = json.value("evaluation", Json::object());
+  result.machine = json.value("machine", Json::object());
+  return result;
+}
+
+std::optional<double> RunSummary::number(const std::string& name) const {
+  if (name == "held_out") return result.held_out ? std::optional(result.held_out->mean) : std::nullopt;
+  if (name == "seconds") return result.seconds;
+  if (const auto found = series.find(name); found != series.end() && !found->second.empty())
+    return name == "loss" ? smoothed_loss(found->second) : found->second.back().second;
+  const auto measured = quality();
+  const auto found = measured.find(name);
+  return found == measured.end() ? std::nullopt : std::optional(found->second);
+}
+
+std::map<std::string, double> RunSummary::quality() const {
+  std::map<std::string, double> numbers;
+  if (result.evaluation.contains("bits_per_dim")) numbers["bits_per_dim"] = result.evaluation["bits_per_dim"];
+  const Json metrics = result.evaluation.value("metrics", Json::object());
+  for (const auto& [name, metric] : metrics.items())
+    if (metric.is_object() && metric.value("value", Json()).is_number()) numbers[name] = metric["value"];
+  return numbers;
+}
+
+RunSummary read_run(const fs::path& folder) {
+  if (!fs::exists(folder / "options.json"))
+    throw data_error(fmt::format("\"{}\" holds no run: it has no options.json", folder.string()),
+                     "Give a folder that unnoise train, recipe run or recipe sweep wrote.");
+  RunSummary run;
+  run.folder = folder;
+  run.name = (folder.has_filename() ? folder : folder.parent_path()).filename().string();
+  run.options = read_json(folder / "options.json");
+  read_series(folder / "log.jsonl", run);
+  run.result = result_from_log(run);
+  if (fs::exists(folder / "result.json")) {
+    try {
+      run.result = run_result_from_json(read_json(folder / "result.json"));
+    } catch (const nlohmann::json::exception& e) {
+      throw data_error(fmt::format("\"{}\": {}", (folder / "result.json").string(), e.what()));
+    }
+  }
+  run.grid = newest_grid(folder);
+  const fs::path recipe = folder / "recipe.json";
+  run.command = fs::exists(recipe)
+                    ? fmt::format("unnoise recipe run {} --output-dir again", recipe.string())
+                    : fmt::format("unnoise train --options {} --output-dir again", (folder / "options.json").string());
+  return run;
+}
+
+std::vector<fs::path> runs_in(const fs::path& path) {
+  if (!fs::exists(path / "sweep.json")) return {path};
+  std::vector<fs::path> runs;
+  for (const auto& entry : fs::directory_iterator(path / "runs"))
+    if (fs::exists(entry.path() / "options.json")) runs.push_back(entry.path());
+  std::sort(runs.begin(), runs.end());
+  if (runs.empty())
+    throw data_error(fmt::format("the sweep \"{}\" has begun no run yet", path.string()),
+                     "Go on with it: the command that started it.");
+  return runs;
+}
+
+double smoothed_loss(const Series& losses) {
+  std::vector<double> values;
+  for (const auto& [step, loss] : losses) values.push_back(loss);
+  const auto means = smoothed(values, kLossSmoothing);
+  return means.empty() ? std::nan("") : means.back();
+}
+
+}  // namespace unnoise
