@@ -64,5 +64,12 @@ TEST(ImageGrid, RejectsNothingAndMixedSizes) {
   EXPECT_THROW(image_grid(at::ones({2, 1, 2, 2}), -1), Error);
 }
 
+TEST(ImageGrid, InvertedIsInkOnPaper) {
+  Image picture{.width = 3, .height = 1, .channels = 1, .pixels = {0, 100, 255}};
+  EXPECT_EQ(inverted(picture).pixels, (std::vector<uint8_t>{255, 155, 0}));
+  EXPECT_EQ(inverted(inverted(picture)), picture);
+  EXPECT_EQ(inverted(image_grid(std::vector<Image>{picture, picture})).pixels[0], 255) << "the gaps are white";
+}
+
 }  // namespace
 }  // namespace unnoise

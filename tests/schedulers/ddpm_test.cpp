@@ -1,6 +1,7 @@
 // DDPM against diffusers' numbers, against the closed form for Gaussian data, and against itself.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/equal.h>
 #include <ATen/ops/rand.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -159,6 +160,26 @@ TEST(Ddpm, SaysWhatItCannotDo) {
               HasSubstr("is not one of epsilon, sample, v_prediction"));
   EXPECT_THAT(start_error({{"variance_type", "fixed_smal"}}, {}),
               HasSubstr("variance_type: \"fixed_smal\" is not one of"));
+}
+
+/// Ho et al. 2020, algorithm 2 as printed, for a network that answers eps = x/2: every step multiplies x by a number
+/// and adds beta~'s noise, none at the last. Without clipping the solver, which goes through x0, is the same.
+TEST(Ddpm, IsAlgorithm2OfThePaperOnALinearModel) {
+  const auto scheduler = make_scheduler("ddpm", {{"num_train_timesteps", 200}, {"clip_sample", false}});
+  Rng ours(5), theirs(5);
+  auto run = scheduler->start({.steps = 200});
+  Tensor x = run.first({2, 1, 4, 4}, ours), y = theirs.normal({2, 1, 4, 4}).to(at::kDouble);
+  for (const Step& step : run.steps()) {
+    x = run.next(x, x / 2, step, ours);
+    const auto t = step.timestep.item<int64_t>();
+    const double abar = scheduler->noise().alpha_bar(t), before = t > 0 ? scheduler->noise().alpha_bar(t - 1) : 1;
+    const double alpha = abar / before, beta = 1 - alpha;
+    y = y * ((1 - beta / std::sqrt(1 - abar) / 2) / std::sqrt(alpha));
+    if (t > 0) y = y + std::sqrt(beta * (1 - before) / (1 - abar)) * theirs.normal({2, 1, 4, 4});
+  }
+  // 200 steps in float32, whose betas are differences of numbers near 1
+  EXPECT_LT((x - y).abs().max().item<double>(), 1e-3 * y.abs().max().item<double>());
+  EXPECT_TRUE(at::equal(ours.state(), theirs.state())) << "the last step draws nothing";
 }
 
 }  // namespace

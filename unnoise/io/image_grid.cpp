@@ -56,4 +56,9 @@ Image image_grid(const std::vector<Image>& images, int64_t columns, int64_t padd
   return sheet;
 }
 
+Image inverted(Image image) {
+  for (uint8_t& sample : image.pixels) sample = static_cast<uint8_t>(255 - sample);
+  return image;
+}
+
 }  // namespace unnoise

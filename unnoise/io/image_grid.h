@@ -21,4 +21,7 @@ Image image_grid(const Tensor& x, int64_t columns = 0, int64_t padding = 2);
 /// The same for pictures of one size and number of channels.
 Image image_grid(const std::vector<Image>& images, int64_t columns = 0, int64_t padding = 2);
 
+/// Ink on paper: 255 minus every sample. Of a sheet the gaps become white.
+Image inverted(Image image);
+
 }  // namespace unnoise

@@ -44,7 +44,8 @@ Image sheet_of(const LabelledGrid& grid) {
   std::vector<Image> all;
   for (const LabelledRow& row : grid.rows) all.insert(all.end(), row.pictures.begin(), row.pictures.end());
   if (all.empty()) throw usage_error("a grid without pictures");
-  return image_grid(all, static_cast<int64_t>(grid.rows.front().pictures.size()), kPadding);
+  Image sheet = image_grid(all, static_cast<int64_t>(grid.rows.front().pictures.size()), kPadding);
+  return grid.ink ? inverted(std::move(sheet)) : sheet;
 }
 
 std::string to_svg(const LabelledGrid& grid) {

@@ -18,6 +18,7 @@ struct LabelledGrid {
   std::vector<std::string> columns;  ///< a heading for every `columns_each` pictures
   int64_t columns_each = 1;
   std::vector<LabelledRow> rows;  ///< as many pictures in each; all of one size and number of channels
+  bool ink = false;               ///< as ink on paper: 0 and the gaps are white
 };
 
 /// The pictures alone, one sheet.
