@@ -48,7 +48,7 @@ target_link_libraries(unnoise_torch INTERFACE $<BUILD_INTERFACE:${TORCH_LIBRARIE
 set_target_properties(unnoise_torch PROPERTIES EXPORT_NAME torch)
 
 # Arrow (Parquet): the headers and libraries inside the PyPI pyarrow wheel, beside torch or in .venv; ARROW_DIR names another.
-# The libraries there have only their versioned names. They are linked to one module that is loaded on demand (adr/0011).
+# The libraries there have only their versioned names. They are linked to one module that is loaded on demand (adr/0013).
 if(NOT ARROW_DIR)
   if(DEFINED ENV{ARROW_DIR})
     set(ARROW_DIR $ENV{ARROW_DIR})

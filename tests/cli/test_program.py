@@ -90,7 +90,7 @@ def test_libtorch_is_loaded_for_work_alone(args, works):
     if "libc.so" not in loaded:
         pytest.skip("this system's loader does not say what it loads")
     assert ("libtorch" in loaded) == ("unnoise_jobs" in loaded) == works
-    assert "libarrow" not in loaded and "libarchive" not in loaded  # for Parquet and archives alone: adr/0011
+    assert "libarrow" not in loaded and "libarchive" not in loaded  # for Parquet and archives alone: adr/0013
 
 
 def test_a_missing_module_is_explained(tmp_path):
@@ -148,7 +148,8 @@ def test_no_model_is_an_error_that_names_the_folder(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["train", "sample", "schedule", "noise", "samplers", "evaluate", "ema", "bench"])
+@pytest.mark.parametrize("command", ["train", "sample", "data", "recipe", "doctor", "evaluate", "classifier", "ema", "samplers", "schedule", "noise", "card",
+                                     "push", "pull", "bench"])
 def test_the_option_reference_is_what_the_program_says(command):
     page = pathlib.Path(__file__).resolve().parents[2] / f"docs/{command}-options.md"
     assert page.read_text() == run("help", command, "--markdown").stdout, f"run: unnoise help {command} --markdown > docs/{command}-options.md"

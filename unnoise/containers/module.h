@@ -1,5 +1,5 @@
 // Libraries that few jobs need and that take longer to map than the rest of a job's start (Arrow 12 ms, libarchive with
-// its 15 dependencies 9 ms) are behind modules of our own, opened at the first call that needs one (adr/0011).
+// its 15 dependencies 9 ms) are behind modules of our own, opened at the first call that needs one (adr/0013).
 #pragma once
 
 #include <cstddef>
