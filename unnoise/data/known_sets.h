@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +21,7 @@ struct KnownSet {
   std::string_view credit;               ///< whose they are
   int64_t megabytes;                     ///< to download
   std::vector<std::string> label_names;  ///< where the files themselves have none
+  bool has_test_part = false;            ///< pictures that are not among those of "train"
 };
 
 const std::vector<KnownSet>& known_sets();

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "unnoise/core/error.h"
+#include "unnoise/data/known_sets.h"
 #include "unnoise/io/model_card.h"
 #include "unnoise/logging/line_plot.h"
 #include "unnoise/pipelines/unconditional.h"
@@ -219,8 +220,8 @@ std::string held_out_pictures(const EmaJobOptions& o) {
   if (o.data) return *o.data;
   const Json trained = read_json(fs::path(o.run) / "options.json");
   const Json name = trained.value("dataset_name", Json());
-  const auto known = known_datasets();
-  if (name.is_string() && std::find(known.begin(), known.end(), name.get<std::string>()) != known.end()) return name;
+  const KnownSet* known = name.is_string() ? find_known_set(name.get<std::string>()) : nullptr;
+  if (known && known->has_test_part) return name;
   throw usage_error("--data: which pictures? The run was trained on a folder, which holds no others",
                     "Give a folder of pictures that the run has not seen.");
 }

@@ -7,6 +7,7 @@
 
 #include "unnoise/core/error.h"
 #include "unnoise/core/version.h"
+#include "unnoise/data/known_sets.h"
 #include "unnoise/recipes/evaluate_likelihood.h"
 #include "unnoise/recipes/machine.h"
 #include "unnoise/recipes/neighbours_sheet.h"
@@ -97,8 +98,8 @@ MeasuredSet open_measured(const EvaluateOptions& o, const Observer& observer) {
 /// Pictures that the model has not seen; none when there are none.
 std::shared_ptr<const Dataset> open_unseen(const EvaluateOptions& o, const Observer& observer) {
   if (o.held_out) return open_dataset({.path_or_name = *o.held_out, .split = "test"}, observer);
-  const auto known = known_datasets();
-  if (std::find(known.begin(), known.end(), o.data) == known.end()) return nullptr;
+  const KnownSet* known = find_known_set(o.data);
+  if (!known || !known->has_test_part) return nullptr;
   const std::string other = o.split.value_or("train") == "test" ? "train" : "test";
   return open_dataset({.path_or_name = o.data, .split = other}, observer);
 }

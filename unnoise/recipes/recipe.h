@@ -38,6 +38,7 @@ struct RecipeData {
         field("hash", &O::hash, "what the pictures were, see data/content_hash.h"),
     };
   }
+  bool operator==(const RecipeData&) const = default;
 };
 
 struct Recipe {

@@ -316,7 +316,7 @@ void Trainer::draw_samples(int64_t epoch, std::stop_token stop) {
 /// With the averaged weights, as they are saved.
 void Trainer::evaluate(std::stop_token stop) {
   std::optional<EmaScope> averaged;
-  if (ema_) averaged.emplace(*ema_);
+  if (ema()) averaged.emplace(*ema());
   evaluation_->run(pipeline(plan_.scheduler), global_step_, *log_, *tensorboard_, stop);
 }
 
