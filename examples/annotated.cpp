@@ -1,12 +1,12 @@
 // The Annotated Diffusion Model (Rogge and Rasul 2022) from end to end: DDPM (Ho et al. 2020) on Fashion-MNIST with the
 // post's networks, its four noise schedules and three losses, and sampling by the paper's algorithm 2.
 //
-//   example_annotated --output-dir annotated                                  # its settings; an hour on two cores
-//   example_annotated --output-dir quick --pictures 12800 --epochs 2          # a few minutes: shapes, not yet garments
+//   example_annotated --output-dir annotated                                  # its settings
+//   example_annotated --output-dir quick --pictures 12800 --epochs 2          # a small part of them
 //   example_annotated --output-dir old --block convnext --schedule cosine --loss l1
 //
-// You will see: the loss, 0.46 at first (huber: noise against a guess of next to nothing), fall within an epoch to a
-// tenth of that, and in the folder
+// You will see: the loss, 0.46 at first (huber: noise against a guess of next to nothing; the post ends at 0.045), and
+// in the folder
 //   noising.png        a photo at five timesteps, with --photo
 //   samples/0000.png   16 pictures after each epoch, samples.png 64 at the end
 //   reverse.gif        four of them emerging, 50 ms a timestep, 1 s at the end
