@@ -43,7 +43,7 @@ ByteMap::ByteMap(const std::array<float, 256>& values) : values_(values), guess_
   }
 }
 
-inline uint8_t ByteMap::code(float x) const {
+uint8_t ByteMap::code(float x) const {
   const float size = std::abs(x);
   int k = guess_[std::bit_cast<uint32_t>(size) >> 16];
   k += size > upper_[static_cast<size_t>(k)];
