@@ -77,6 +77,14 @@ struct MeasuredSet {
   std::string how;
 };
 
+/// The test part where a set has parts, else all of it.
+std::shared_ptr<const Dataset> open_test_part(const std::string& path, const Observer& observer) {
+  const auto parts = open_splits({.path_or_name = path}, observer);
+  for (const SplitDataset& part : parts)
+    if (part.split == "test") return part.data;
+  return parts.front().data;
+}
+
 MeasuredSet open_measured(const EvaluateOptions& o, const Observer& observer) {
   MeasuredSet measured;
   if (!o.samples) {
@@ -87,7 +95,7 @@ MeasuredSet open_measured(const EvaluateOptions& o, const Observer& observer) {
     measured.how = "model";
     return measured;
   }
-  measured.folder = open_dataset({.path_or_name = *o.samples, .split = "test"}, observer);
+  measured.folder = open_test_part(*o.samples, observer);
   const DecodedImage first = measured.folder->read(0);
   const bool is_grey = first.mode == "L" || first.mode == "1" || first.mode == "LA" || first.mode == "I;16";
   measured.loader = reading(o, is_grey ? 1 : 3, o.resolution.value_or(std::min(first.width, first.height)));
@@ -97,7 +105,7 @@ MeasuredSet open_measured(const EvaluateOptions& o, const Observer& observer) {
 
 /// Pictures that the model has not seen; none when there are none.
 std::shared_ptr<const Dataset> open_unseen(const EvaluateOptions& o, const Observer& observer) {
-  if (o.held_out) return open_dataset({.path_or_name = *o.held_out, .split = "test"}, observer);
+  if (o.held_out) return open_test_part(*o.held_out, observer);
   const KnownSet* known = find_known_set(o.data);
   if (!known || !known->has_test_part) return nullptr;
   const std::string other = o.split.value_or("train") == "test" ? "train" : "test";
