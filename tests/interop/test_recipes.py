@@ -72,11 +72,11 @@ def test_a_recipe_runs_and_the_same_again_gives_the_same_losses_exactly(here):
     assert recipe["made_with"]["unnoise"]
     run("recipe", "run", "a", "--output-dir", "b", cwd=here)  # a run's folder is a recipe
     assert losses(here / "a") == losses(here / "b") and len(losses(here / "a")) == 24
-    assert (here / "a/grid.png").read_bytes() == (here / "b/grid.png").read_bytes()
+    assert Image.open(here / "a/grid.png").tobytes() == Image.open(here / "b/grid.png").tobytes()  # their texts name the folder
     result = json.loads((here / "a/result.json").read_text())
     assert result["held_out"] == json.loads((here / "b/result.json").read_text())["held_out"]
     assert result["peak_memory_bytes"] > 1e7 and result["seconds"] > 0 and len(result["held_out"]["bins"]) == 10
-    assert run("recipe", "run", "tiny.json", "--output-dir", "a", cwd=here, code=2).stderr.startswith('error: "a" already holds a run')
+    assert run("recipe", "run", "tiny.json", "--output-dir", "a", cwd=here, code=2).stderr.count('error: "a" already holds a run')
 
 
 def test_train_starts_from_a_recipe_and_flags_win(here):

@@ -69,7 +69,7 @@ TEST(RecipeFile, UnknownKeysAndWrongTypesNameFileKeyAndTheNearest) {
   EXPECT_THAT(error_in(R"({"data": {"source": "a"}, "network": {"block_out_channels": 3}})"), HasSubstr("a list"));
   EXPECT_THAT(error_in(R"({"data": {"source": "a"}, "network": 3})"), HasSubstr("network"));
   EXPECT_THAT(error_in(R"({"data": {"source": 3}})"), HasSubstr("data: source: expected text"));
-  EXPECT_THAT(error_in(R"({"data": {"sauce": "a"}})"), HasSubstr("Did you mean \"source\"?"));
+  EXPECT_THAT(error_in(R"({"data": {"souce": "a"}})"), HasSubstr("Did you mean \"source\"?"));
   EXPECT_THAT(error_in(R"({"data": {"source": "a"}, "budget_minutes": 0})"), HasSubstr("above 0"));
   EXPECT_THAT(error_in(R"({"data": {"source": "a"}, "budget_minutes": "5"})"), HasSubstr("expected a number"));
   EXPECT_THAT(error_in(R"({"data": {"source": "a"}, "train": {"output_dir": "x"}})"),
