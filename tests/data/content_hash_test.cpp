@@ -11,8 +11,7 @@ using Pixels = std::vector<std::vector<uint8_t>>;
 /// Pictures in memory, each of one grey pixel row.
 class Rows final : public Dataset {
  public:
-  explicit Rows(Pixels rows, std::optional<int64_t> label = std::nullopt)
-      : rows_(std::move(rows)), label_(label) {}
+  explicit Rows(Pixels rows, std::optional<int64_t> label = std::nullopt) : rows_(std::move(rows)), label_(label) {}
   int64_t size() const override { return static_cast<int64_t>(rows_.size()); }
   DecodedImage read(int64_t i) const override {
     const auto& row = rows_[static_cast<size_t>(i)];

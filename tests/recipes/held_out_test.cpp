@@ -11,8 +11,8 @@
 namespace unnoise {
 namespace {
 
-// For data N(0, I) the best guess at x0 is alpha xt / (alpha^2 + sigma^2), with error 1 / (1 + snr); so the error of eps
-// is snr / (1 + snr) whatever the network answers with.
+// For data N(0, I) the best guess at x0 is alpha xt / (alpha^2 + sigma^2), with error 1 / (1 + snr); so the error of
+// eps is snr / (1 + snr) whatever the network answers with.
 double perfect_error(double snr) { return snr / (1 + snr); }
 
 struct Kind {
@@ -59,7 +59,9 @@ TEST(HeldOut, PerfectDenoisersOfAllObjectivesScoreTheSame) {
       }
       Tensor input(const Tensor& xt, const Tensor& level) const override { return p_.input(xt, level); }
       Tensor timesteps(const Tensor& level) const override { return p_.timesteps(level); }
-      Tensor target(const Tensor& x0, const Tensor& eps, const Tensor& l) const override { return p_.target(x0, eps, l); }
+      Tensor target(const Tensor& x0, const Tensor& eps, const Tensor& l) const override {
+        return p_.target(x0, eps, l);
+      }
       Tensor x0(const Tensor& xt, const Tensor& out, const Tensor& l) const override { return p_.x0(xt, out, l); }
       Tensor snr(const Tensor& level) const override { return p_.snr(level); }
       Tensor gain(const Tensor& level) const override { return p_.gain(level); }
@@ -86,7 +88,8 @@ TEST(HeldOut, PerfectDenoisersOfAllObjectivesScoreTheSame) {
         const double abar = reference.alpha_bar(static_cast<int64_t>(bin) * 100 + t);
         expected += perfect_error(abar / (1 - abar)) / 100;
       }
-      // 16,384 squared normal numbers: 1.1 % standard deviation; the drawn levels and a table's steps add about as much.
+      // 16,384 squared normal numbers: 1.1 % standard deviation; the drawn levels and a table's steps add about as
+      // much.
       EXPECT_NEAR(bins[bin] / expected, 1, 0.06) << name << " bin " << bin;
     }
   }

@@ -194,8 +194,9 @@ RunSummary pretended_run(const std::string& name, double rate, double held_out, 
 }
 
 TEST(Compare, RanksFinishedRunsFirstAndShowsWhatDiffers) {
-  const Comparison comparison = compare_runs(
-      {pretended_run("b", 1e-4, 0.2), pretended_run("a", 4e-4, 0.1), pretended_run("c", 9e-4, 0.05, "stopped at step 3")}, {});
+  const Comparison comparison = compare_runs({pretended_run("b", 1e-4, 0.2), pretended_run("a", 4e-4, 0.1),
+                                              pretended_run("c", 9e-4, 0.05, "stopped at step 3")},
+                                             {});
   EXPECT_EQ(comparison.rank_by, "held_out");
   EXPECT_THAT(comparison.settings, ElementsAre("learning_rate"));
   const auto table = table_of(comparison);
@@ -220,7 +221,8 @@ TEST(Compare, LossesOfDifferentObjectivesComeWithACaution) {
 }
 
 TEST(Compare, ThePageHoldsEverythingItself) {
-  const std::string page = comparison_html(compare_runs({pretended_run("a", 1e-4, 0.1), pretended_run("b", 2e-4, 0.2)}, {}), "A & B");
+  const std::string page =
+      comparison_html(compare_runs({pretended_run("a", 1e-4, 0.1), pretended_run("b", 2e-4, 0.2)}, {}), "A & B");
   EXPECT_THAT(page, AllOf(HasSubstr("<title>A &amp; B</title>"), HasSubstr("data:image/svg+xml;base64,"),
                           HasSubstr("unnoise recipe run &lt;a&gt;"), HasSubstr("prefers-color-scheme: dark"),
                           HasSubstr("name=\"viewport\"")));
@@ -228,8 +230,9 @@ TEST(Compare, ThePageHoldsEverythingItself) {
 }
 
 TEST(Html, Base64OfTheStandard) {  // RFC 4648, section 10
-  for (const auto& [plain, coded] : {std::pair{"", ""}, std::pair{"f", "Zg=="}, std::pair{"fo", "Zm8="}, std::pair{"foo", "Zm9v"},
-                                     std::pair{"foob", "Zm9vYg=="}, std::pair{"fooba", "Zm9vYmE="}, std::pair{"foobar", "Zm9vYmFy"}})
+  for (const auto& [plain, coded] :
+       {std::pair{"", ""}, std::pair{"f", "Zg=="}, std::pair{"fo", "Zm8="}, std::pair{"foo", "Zm9v"},
+        std::pair{"foob", "Zm9vYg=="}, std::pair{"fooba", "Zm9vYmE="}, std::pair{"foobar", "Zm9vYmFy"}})
     EXPECT_EQ(base64(plain), coded);
   EXPECT_EQ(base64(std::string("\xff\xfe\x00", 3)), "//4A");
 }

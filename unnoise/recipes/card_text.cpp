@@ -106,24 +106,25 @@ std::string use_section(const std::string& name, const CardFacts& facts) {
 
 std::string data_section(const RunFacts& run) {
   return two_columns({{"data", run.data},
-                {"pictures", human_count(run.pictures)},
-                {"hash of the pixels", run.data_hash ? "`" + *run.data_hash + "`" : ""},
-                {"licence", run.data_license.value_or("not known")}});
+                      {"pictures", human_count(run.pictures)},
+                      {"hash of the pixels", run.data_hash ? "`" + *run.data_hash + "`" : ""},
+                      {"licence", run.data_license.value_or("not known")}});
 }
 
 std::string training_section(const CardFacts& facts) {
   const std::string machine =
       facts.run ? fmt::format("{}, {} threads, unnoise {}", facts.run->device, facts.run->threads, facts.run->version)
                 : "";
-  return two_columns({{"network", fmt::format("{}, {} parameters", facts.unet.value("_class_name", "UNet2DModel"),
-                                        human_count(facts.parameters))},
-                {"predicts", facts.scheduler.value("prediction_type", "epsilon")},
-                {"noise", fmt::format("{}, {} levels", facts.scheduler.value("beta_schedule", "as configured"),
-                                      facts.scheduler.value("num_train_timesteps", 1000))},
-                {"steps", facts.steps ? fmt::format("{} ({} epochs)", human_count(facts.steps), facts.epochs) : ""},
-                {"time", facts.seconds > 0 ? human_seconds(facts.seconds) : ""},
-                {"machine", machine},
-                {"loss at the end", facts.loss ? fmt::format("{:.4f}", *facts.loss) : ""}});
+  return two_columns(
+      {{"network", fmt::format("{}, {} parameters", facts.unet.value("_class_name", "UNet2DModel"),
+                               human_count(facts.parameters))},
+       {"predicts", facts.scheduler.value("prediction_type", "epsilon")},
+       {"noise", fmt::format("{}, {} levels", facts.scheduler.value("beta_schedule", "as configured"),
+                             facts.scheduler.value("num_train_timesteps", 1000))},
+       {"steps", facts.steps ? fmt::format("{} ({} epochs)", human_count(facts.steps), facts.epochs) : ""},
+       {"time", facts.seconds > 0 ? human_seconds(facts.seconds) : ""},
+       {"machine", machine},
+       {"loss at the end", facts.loss ? fmt::format("{:.4f}", *facts.loss) : ""}});
 }
 
 std::string metric_section(const std::map<std::string, double>& metrics) {

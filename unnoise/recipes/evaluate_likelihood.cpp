@@ -61,9 +61,14 @@ std::string report(const EvaluateOptions& o, const Measured& found, double secon
   if (!std::isfinite(mean))
     throw data_error("the likelihood is not finite", "The weights have probably diverged: take an earlier checkpoint.");
   if (o.json) {
-    Json json{{"bits_per_dim", mean}, {"num_images", n},          {"model_calls", found.model_calls},
-              {"seconds", seconds},   {"model", model_label(o.model)},         {"data", o.data},
-              {"seed", o.seed},       {"standard_error", nullptr}};
+    Json json{{"bits_per_dim", mean},
+              {"num_images", n},
+              {"model_calls", found.model_calls},
+              {"seconds", seconds},
+              {"model", model_label(o.model)},
+              {"data", o.data},
+              {"seed", o.seed},
+              {"standard_error", nullptr}};
     if (n > 1) json["standard_error"] = error;
     return dump_json(json) + "\n";
   }

@@ -14,7 +14,7 @@ namespace unnoise {
 /// The loss on held-out pictures of the model in `weights` (a run folder or checkpoint), of the average where there is
 /// one.
 std::optional<HeldOutError> held_out_of(const TrainOptions& options, const fs::path& weights, int64_t num_images,
-                                       const Observer& observer, const std::stop_token& stop);
+                                        const Observer& observer, const std::stop_token& stop);
 
 /// A run that was stopped for good: its folder becomes a model, with the weights of `checkpoint`.
 void save_model_of_checkpoint(const TrainOptions& options, const fs::path& checkpoint, const fs::path& folder);

@@ -128,7 +128,7 @@ std::vector<double> eps_errors(const HeldOutNetwork& network, const NoiseProcess
 }
 
 std::optional<HeldOutError> held_out_error(const TrainOptions& options, const TrainPlan& plan, UNet2D& unet,
-                                         int64_t num_images, const Observer& observer, const std::stop_token& stop) {
+                                           int64_t num_images, const Observer& observer, const std::stop_token& stop) {
   HeldOutError result;
   const auto data = held_out_data(options, plan, result.unseen);
   LoaderOptions loading = plan.loader;

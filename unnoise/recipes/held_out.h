@@ -48,7 +48,7 @@ std::vector<double> eps_errors(const HeldOutNetwork& network, const NoiseProcess
 /// Of `unet`, as the plan of its training says: its data's test split where there is one, `num_images` pictures of it
 /// at the training resolution, centre crop, no flip. nullopt when stopped.
 std::optional<HeldOutError> held_out_error(const TrainOptions& options, const TrainPlan& plan, UNet2D& unet,
-                                         int64_t num_images, const Observer& observer = {},
-                                         const std::stop_token& stop = {});
+                                           int64_t num_images, const Observer& observer = {},
+                                           const std::stop_token& stop = {});
 
 }  // namespace unnoise
