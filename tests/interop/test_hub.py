@@ -3,6 +3,7 @@ import hashlib
 import io
 import json
 import os
+import pathlib
 import re
 import shlex
 import signal
@@ -15,9 +16,9 @@ import pytest
 import yaml
 from huggingface_hub import HfApi, ModelCard, snapshot_download
 
-from conftest import BUILD
 from hub_server import Hub, git_blob_id
 
+BUILD = pathlib.Path(os.environ.get("UNNOISE_BUILD", pathlib.Path(__file__).resolve().parents[2] / "build"))
 huggingface_hub.constants.HF_HUB_DISABLE_XET = True  # the protocol that every server speaks, and this program
 huggingface_hub.utils.disable_progress_bars()
 
@@ -139,7 +140,7 @@ def test_the_server_satisfies_the_official_client(world, tmp_path):
     assert world.hub.repositories["ada/m"].head("main").message == "first"
     world.api.create_branch("ada/m", branch="dev")
     for revision in ("main", "dev", commit.oid):
-        got = without_attributes(files_below(type(tmp_path)(world.python_download(revision=revision, local_dir=tmp_path / revision))))
+        got = without_attributes(files_below(pathlib.Path(world.python_download(revision=revision, local_dir=tmp_path / revision))))
         assert got == files_below(source)
     assert world.api.upload_folder(folder_path=source, repo_id="ada/m").oid == commit.oid  # nothing new, no commit
     with pytest.raises(huggingface_hub.errors.RepositoryNotFoundError):
@@ -154,7 +155,7 @@ def test_python_reads_what_we_push(world, trained, tmp_path):
     assert f"{world.hub.endpoint}/ada/m" in done.stdout
     repository = world.hub.repositories["ada/m"]
     assert repository.is_private and repository.head("main").message == "Tiny" and repository.head("main").description == "two\nlines"
-    got = without_attributes(files_below(type(tmp_path)(world.python_download(local_dir=tmp_path / "got"))))
+    got = without_attributes(files_below(pathlib.Path(world.python_download(local_dir=tmp_path / "got"))))
     assert got == pipeline_of(trained)
     # Ours to the last byte, so a card under the repository's name.
     assert b'from_pretrained("ada/m")' in got["README.md"] and b"unnoise sample --model ada/m" in got["README.md"]
@@ -165,7 +166,7 @@ def test_python_reads_what_we_push(world, trained, tmp_path):
 def test_we_read_what_python_pushes(world, trained, tmp_path):
     push_by_python(world, trained)
     folder = world.run("pull", "ada/m").stdout.strip()
-    assert without_attributes(files_below(type(tmp_path)(folder))) == {n: c for n, c in files_below(trained).items()
+    assert without_attributes(files_below(pathlib.Path(folder))) == {n: c for n, c in files_below(trained).items()
                                                                       if not n.startswith(("checkpoint-", "logs/"))}
     draw = ("--num-images", 2, "--num-inference-steps", 3, "--scheduler", "ddim", "--output")
     world.run("sample", "--model", trained, *draw, tmp_path / "a")
@@ -480,7 +481,7 @@ def test_training_pushes_each_model_it_saves(world, pictures, tmp_path):
     messages = [c.message for c in repository.commits.values()]
     assert messages == ["initial commit", "Epoch 0", "Epoch 1"]
     assert json.loads((out / "options.json").read_text())["hub_token"] is None
-    got = without_attributes(files_below(type(tmp_path)(world.python_download("ada/mine", local_dir=tmp_path / "got"))))
+    got = without_attributes(files_below(pathlib.Path(world.python_download("ada/mine", local_dir=tmp_path / "got"))))
     got.pop("samples/epoch-0001.png")  # of the first model's card
     assert got == pipeline_of(out)
 
@@ -560,7 +561,7 @@ def test_a_model_from_elsewhere_gets_a_card_too(world, tmp_path):
 
 def test_the_commands_of_the_tutorial_work(world, trained, tmp_path):
     """docs/share-it.md, in its order, with the tiny model in the place of yours."""
-    page = (type(tmp_path)(__file__).resolve().parents[2] / "docs/share-it.md").read_text()
+    page = (pathlib.Path(__file__).resolve().parents[2] / "docs/share-it.md").read_text()
     subprocess.run(["cp", "-r", trained, tmp_path / "my-model"], check=True)
     world.hub.users[TOKEN] = "me"
     world.environment["PATH"] = f"{BUILD}:{os.environ['PATH']}"
