@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include "unnoise/core/version.h"
+#include "unnoise/data/content_hash.h"
 #include "unnoise/io/model_card.h"
 #include "unnoise/recipes/card_text.h"
 
@@ -22,12 +23,23 @@ std::optional<std::string> data_license(const TrainOptions& o) {
   return source == "fashion-mnist" ? std::optional<std::string>("mit") : std::nullopt;
 }
 
+/// Costs a decoding of every picture: once a run, and only where training has read them all at least once.
+std::optional<std::string> data_hash(const fs::path& folder, const TrainPlan& plan) {
+  if (fs::is_regular_file(folder / "run.json")) {
+    const Json saved = read_json(folder / "run.json");
+    if (saved.value("data_hash", Json()).is_string() && saved.value("pictures", Json()) == plan.dataset->size())
+      return saved["data_hash"].get<std::string>();
+  }
+  if (plan.total_updates < plan.accumulation.updates_per_epoch()) return std::nullopt;
+  return content_hash(*plan.dataset);
+}
+
 }  // namespace
 
 void save_training_card(const fs::path& folder, const TrainOptions& options, const TrainPlan& plan) {
   const RunFacts run{.data = data_name(options),
                      .pictures = plan.dataset->size(),
-                     .data_hash = {},
+                     .data_hash = data_hash(folder, plan),
                      .data_license = data_license(options),
                      .version = kVersion,
                      .device = plan.device.is_cpu() ? "processor" : plan.device.str(),
