@@ -105,7 +105,8 @@ class Upload {
   /// One attempt; the answer may be no success.
   HttpResponse commit(const std::vector<Planned>& planned, const Commit& commit) {
     std::string lines = line("header", {{"summary", commit.message}, {"description", commit.description}});
-    for (const auto& file : planned)
+    for (const auto& file : planned) {
+      if (file.is_large && file.digest.empty()) compute(file);  // a second attempt asked anew
       lines += file.is_large ? line("lfsFile", {{"path", file.file.path_in_repository},
                                                 {"algo", "sha256"},
                                                 {"oid", file.digest},
@@ -113,6 +114,7 @@ class Upload {
                              : line("file", {{"path", file.file.path_in_repository},
                                              {"encoding", "base64"},
                                              {"content", base64(inline_content(file))}});
+    }
     return client_.send_once(post("commit", "application/x-ndjson", std::move(lines)), what_);
   }
 
