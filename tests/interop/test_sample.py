@@ -14,7 +14,7 @@ from diffusers import DDIMPipeline, DDIMScheduler, DDPMPipeline, DDPMScheduler, 
 from PIL import Image
 from safetensors.torch import load_file
 
-from conftest import BUILD, relative_error
+from conftest import BUILD, KERNELS, relative_error
 
 DOWN = ["DownBlock2D", "AttnDownBlock2D", "ResnetDownsampleBlock2D"]
 UP = ["UpBlock2D", "AttnUpBlock2D", "ResnetUpsampleBlock2D"]
@@ -75,7 +75,7 @@ def drawn(scheduler, unet, steps, count, generator, **kwargs):
     return x
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(24 if KERNELS == "fast" else 6))  # the operators are LibTorch's: a few networks will do
 def test_what_diffusers_saves_unnoise_samples(unnoise, tmp_path, seed):
     torch.manual_seed(seed)
     unet = UNet2DModel(**random_config(seed)).eval()
