@@ -77,8 +77,9 @@ bool is_other_picture(const fs::path& path) {
   return std::find(kExtensions.begin(), kExtensions.end(), extension) != kExtensions.end();
 }
 bool is_expected_extra(const fs::path& path) {
-  constexpr std::array kNames = {"README.md",         "config.json", "dataset_info.json", "dataset_infos.json",
-                                 "dataset_dict.json", "Thumbs.db",   "desktop.ini"};
+  constexpr std::array kNames = {"README.md",         "LICENCES.md",       "LICENSE",
+                                 "config.json",       "dataset_info.json", "dataset_infos.json",
+                                 "dataset_dict.json", "Thumbs.db",         "desktop.ini"};
   const std::string name = path.filename().string();
   return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
 }

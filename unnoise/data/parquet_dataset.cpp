@@ -241,7 +241,10 @@ std::shared_ptr<const Dataset> open_parquet_folder(const fs::path& folder, const
         fmt::format("\"{}\" has no configuration \"{}\", only: {}", folder.string(), config, fmt::join(folders, ", ")));
   if (!config.empty())
     std::erase_if(files, [&](const std::string& file) { return fs::path(file).parent_path() != config; });
-  const auto splits = split_files(files, split);
+  FolderSplits splits = split_files(files, split);
+  for (const char* other :
+       {"train", "validation", "test"})  // shards are called after splits, also when `split` is none
+    if (splits.rule == SplitRule::whole) splits = split_files(files, other);
   const auto* own = splits.find(split);
   if (!own) {
     std::vector<std::string> names;
