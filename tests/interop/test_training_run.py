@@ -224,3 +224,17 @@ def test_training_starts_from_a_pretrained_folder(unnoise, data, uninterrupted, 
     ours = load_file(out / "unet/diffusion_pytorch_model.safetensors")
     theirs = load_file(uninterrupted / "unet/diffusion_pytorch_model.safetensors")
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)  # a step of rate 0 leaves the weights as they came
+
+
+def test_8_bit_adamw_loses_what_adamw_loses(unnoise, data, tmp_path):
+    """Tensors of 4096 values and more are held in 8 bits: here most weights. Measured 0.1 % over 300 steps of Fashion-MNIST at 8 px."""
+    (tmp_path / "config.json").write_text(json.dumps({**TINY, "sample_size": 8, "block_out_channels": [32, 32], "dropout": 0.0}))
+    for optimizer in ("adamw", "adamw8bit"):
+        unnoise(*arguments(data, tmp_path / "config.json", tmp_path / optimizer, "--optimizer", optimizer, "--num-epochs", 20, "--checkpointing-steps", 60))
+    full, eight = ([record["loss"] for record in steps(tmp_path / optimizer)] for optimizer in ("adamw", "adamw8bit"))
+    assert np.mean(full[-10:]) < 0.5 * full[0]
+    for first in range(0, 60, 20):
+        assert np.mean(eight[first:first + 20]) == pytest.approx(np.mean(full[first:first + 20]), rel=0.01)
+    assert eight != full
+    sizes = [(tmp_path / optimizer / "checkpoint-60/trainer_state.safetensors").stat().st_size for optimizer in ("adamw", "adamw8bit")]
+    assert sizes[1] < 0.5 * sizes[0]

@@ -66,9 +66,9 @@ TEST(HalflifeDecay, HalvesInAHalflife) {
   const double halflife = 160 * kBatch;
   const auto path = [](int step) { return step <= 200 ? 1.0 : 0.0; };
   const auto found = tracked({.halflife = halflife, .rampup_ratio = 0}, path, {200, 360, 520});
-  EXPECT_NEAR(found[0], 1, 1e-12);
-  EXPECT_NEAR(found[1], 0.5, 1e-12);
-  EXPECT_NEAR(found[2], 0.25, 1e-12);
+  EXPECT_NEAR(found[0], 1 - std::exp2(-200 / 160.0), 1e-12);  // began at 0
+  EXPECT_NEAR(found[1], found[0] / 2, 1e-12);
+  EXPECT_NEAR(found[2], found[0] / 4, 1e-12);
 }
 
 // The integral of tau^n p(tau) is (gamma + 1) / (gamma + 1 + n) t^n; a path in small steps is near it.

@@ -14,6 +14,19 @@
 #include "unnoise/training/objective.h"
 
 namespace unnoise {
+namespace {
+
+/// A folder that was given as unseen pictures need not call them a test split.
+std::shared_ptr<const Dataset> open_unseen(const HeldOutOptions& o, const Observer& observer) {
+  try {
+    return open_dataset({.path_or_name = o.data, .split = o.split}, observer);
+  } catch (const NoSuchSplit&) {
+    if (o.split != HeldOutOptions().split) throw;
+    return open_dataset({.path_or_name = o.data}, observer);
+  }
+}
+
+}  // namespace
 
 HeldOutLoss::HeldOutLoss(const HeldOutOptions& o, const Unconditional& pipe, const Observer& observer)
     : network_(*pipe.unet),
@@ -27,7 +40,7 @@ HeldOutLoss::HeldOutLoss(const HeldOutOptions& o, const Unconditional& pipe, con
       network.sample_size->height != network.sample_size->width)
     throw usage_error("this network's pictures are not square, or neither grey nor in colour",
                       "Pictures of a folder are read as squares of 1 or 3 channels.");
-  const auto data = open_dataset({.path_or_name = o.data, .split = o.split}, observer);
+  const auto data = open_unseen(o, observer);
   if (with_labels_ && !data->label(0))
     throw usage_error(fmt::format("\"{}\": the network is conditioned on classes, these pictures have none", o.data));
   num_images_ = o.num_images == 0 ? data->size() : std::min(o.num_images, data->size());
