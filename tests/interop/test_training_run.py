@@ -232,7 +232,7 @@ def test_8_bit_adamw_loses_what_adamw_loses(unnoise, data, tmp_path):
     for optimizer in ("adamw", "adamw8bit"):
         unnoise(*arguments(data, tmp_path / "config.json", tmp_path / optimizer, "--optimizer", optimizer, "--num-epochs", 20, "--checkpointing-steps", 60))
     full, eight = ([record["loss"] for record in steps(tmp_path / optimizer)] for optimizer in ("adamw", "adamw8bit"))
-    assert np.mean(full[-10:]) < 0.5 * full[0]
+    assert np.mean(full[-10:]) < 0.8 * full[0]
     for first in range(0, 60, 20):
         assert np.mean(eight[first:first + 20]) == pytest.approx(np.mean(full[first:first + 20]), rel=0.01)
     assert eight != full

@@ -34,14 +34,14 @@ LinePlot sweep_plot(const EmaSweep& sweep) {
   Curve stored{.name = "stored", .x = {}, .y = {}, .color = plot_color(1), .dots = true};
   for (const EmaSweepRow& row : sweep.rows) {
     rebuilt.x.push_back(row.sigma_rel);
-    rebuilt.y.push_back(mean_loss(row));
+    rebuilt.y.push_back(1000 * mean_loss(row));  // short numbers on the axis
     if (!is_stored(sweep, row.sigma_rel)) continue;
     stored.x.push_back(rebuilt.x.back());
     stored.y.push_back(rebuilt.y.back());
   }
   LinePlot plot{.title = fmt::format("averages of {}, step {}", fs::path(sweep.run).filename().string(), sweep.step),
                 .x_label = "sigma_rel",
-                .y_label = fmt::format("loss on {} held-out pictures", sweep.num_images),
+                .y_label = fmt::format("thousandths of loss, {} held-out pictures", sweep.num_images),
                 .curves = {rebuilt}};
   // A curve through two stored widths would cut across the bend between them: each is a dot of its own.
   for (size_t i = 0; i < stored.x.size(); ++i)
