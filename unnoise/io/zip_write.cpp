@@ -16,7 +16,7 @@ namespace {
 // Sizes and places from here on stand in the zip64 field instead.
 constexpr uint64_t kMost32 = 0xffffffff;
 constexpr uint64_t kMost16 = 0xffff;
-constexpr uint16_t kUtf8Names = 0x0800, kVersion20 = 20, kVersion45 = 45, kZip64Field = 1;
+constexpr uint16_t kUtf8Names = 0x0800, kVersion20 = 20, kVersion45 = 45, kWrittenZip64Field = 1;
 constexpr uint16_t kMadeByUnix = 3 << 8;
 constexpr uint32_t kRegularFile0644 = 0100644u << 16;
 constexpr uint32_t kNewYear1980 = (1 << 5 | 1) << 16;  // MS-DOS date and time
@@ -38,7 +38,7 @@ std::string little32(uint64_t value) { return little(std::min(value, kMost32), 4
 /// The field that holds what does not fit into 32 bits: of a local header both sizes, of the directory what overflows.
 std::string zip64_field(const std::vector<uint64_t>& values) {
   if (values.empty()) return "";
-  std::string field = little(kZip64Field, 2) + little(8 * values.size(), 2);
+  std::string field = little(kWrittenZip64Field, 2) + little(8 * values.size(), 2);
   for (const uint64_t value : values) field += little(value, 8);
   return field;
 }
