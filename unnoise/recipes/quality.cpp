@@ -32,9 +32,9 @@ constexpr int64_t kWideFeatures = 512;     // from here on an eigenvalue problem
 constexpr int64_t kMostCompared = 10'000;  // of precision, recall, density, coverage: all pairs are looked at
 
 /// Reports the share of work done.
-class Steps {
+class MetricSteps {
  public:
-  Steps(const Observer& observer, std::string_view stage, int64_t total)
+  MetricSteps(const Observer& observer, std::string_view stage, int64_t total)
       : observer_(observer), stage_(stage), total_(total) {}
   void done(int64_t done, const std::string& detail = {}) const {
     const double passed = std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
@@ -59,7 +59,7 @@ Tensor flat(const PictureSet& set) { return from_bytes(set.pixels.flatten(1)); }
 /// nearest_neighbours in pieces; nothing when stopped.
 std::optional<Neighbours> find_neighbours(const Tensor& queries, const Tensor& points, int64_t k,
                                           const Observer& observer, const std::stop_token& stop) {
-  const Steps steps(observer, "nearest pictures", queries.size(0));
+  const MetricSteps steps(observer, "nearest pictures", queries.size(0));
   std::vector<Tensor> distances, indices;
   for (int64_t first = 0; first < queries.size(0); first += kQueries) {
     if (stop.stop_requested()) return std::nullopt;
@@ -104,7 +104,7 @@ bool Quality::copies() const {
 
 Tensor extract_features(const FeatureNetwork& network, const Tensor& pixels, const Observer& observer,
                         const std::stop_token& stop) {
-  const Steps steps(observer, "features", pixels.size(0));
+  const MetricSteps steps(observer, "features", pixels.size(0));
   std::vector<Tensor> pieces;
   for (int64_t first = 0; first < pixels.size(0); first += kFeatureBatch) {
     if (stop.stop_requested()) return {};
@@ -162,7 +162,7 @@ class QualityMeasurement {
         {Metric::fd, &QualityMeasurement::frechet},      {Metric::kd, &QualityMeasurement::kernel},
         {Metric::pr, &QualityMeasurement::precision},    {Metric::dc, &QualityMeasurement::density},
         {Metric::swd, &QualityMeasurement::wasserstein}, {Metric::mmd, &QualityMeasurement::discrepancy}};
-    const Steps steps(observer, "measure", static_cast<int64_t>(all.size()));
+    const MetricSteps steps(observer, "measure", static_cast<int64_t>(all.size()));
     int64_t done = 0;
     for (const auto& [metric, measure] : all) {
       if (stop.stop_requested()) return std::nullopt;
