@@ -1,8 +1,8 @@
 #include <gmock/gmock.h>
 
 #include "tests/io/format_bytes.h"
+#include "unnoise/core/base64.h"
 #include "unnoise/core/secret.h"
-#include "unnoise/hub/base64.h"
 #include "unnoise/hub/cache.h"
 #include "unnoise/hub/digest.h"
 

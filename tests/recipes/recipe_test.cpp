@@ -7,6 +7,7 @@
 #include <functional>
 #include <limits>
 
+#include "unnoise/core/base64.h"
 #include "unnoise/core/error.h"
 #include "unnoise/recipes/comparison.h"
 #include "unnoise/recipes/halving.h"

@@ -6,8 +6,8 @@
 #include <fstream>
 #include <map>
 
+#include "unnoise/core/base64.h"
 #include "unnoise/core/error.h"
-#include "unnoise/hub/base64.h"
 #include "unnoise/hub/digest.h"
 #include "unnoise/hub/hub_error.h"
 #include "unnoise/hub/lfs.h"

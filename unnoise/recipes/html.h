@@ -8,8 +8,6 @@ namespace unnoise {
 
 /// &, <, > and quotes as entities; control characters dropped.
 std::string html_escaped(std::string_view text);
-/// RFC 4648, section 4, with padding.
-std::string base64(std::string_view bytes);
 /// "data:image/png;base64,..."
 std::string data_uri(std::string_view media_type, std::string_view bytes);
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "unnoise/core/base64.h"
 #include "unnoise/core/error.h"
 #include "unnoise/io/image_grid.h"
 #include "unnoise/io/image_write.h"
@@ -13,17 +14,6 @@ namespace {
 
 constexpr int64_t kPadding = 2, kLabelWidth = 190, kHeadHeight = 48;
 constexpr int64_t kReadableSize = 48;  // pixels a picture should have on the page
-
-std::string base64(std::string_view bytes) {
-  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t three = 0;
-    for (size_t k = 0; k < 3; ++k) three = three << 8 | (i + k < bytes.size() ? static_cast<uint8_t>(bytes[i + k]) : 0);
-    for (size_t k = 0; k < 4; ++k) out += i + k > bytes.size() ? '=' : kDigits[three >> (18 - 6 * k) & 63];
-  }
-  return out;
-}
 
 std::string escaped(std::string_view text) {
   std::string out;
