@@ -79,7 +79,7 @@ class Net:
         q, k, v = qkv.view(b, 3, 4, 32, height * width).unbind(1)  # [B,heads,32,N] each
         if linear:
             q, k = q.softmax(2) / math.sqrt(32), k.softmax(3)
-            mixed = torch.einsum("bhdn,bhem,bhdm->bhen", q, v, k)
+            mixed = torch.einsum("bhdn,bhed->bhen", q, torch.einsum("bhem,bhdm->bhed", v, k))
         else:
             weights = torch.einsum("bhdn,bhdm->bhnm", q / math.sqrt(32), k).softmax(-1)
             mixed = torch.einsum("bhnm,bhdm->bhdn", weights, v)
