@@ -8,7 +8,7 @@
 namespace unnoise::cli {
 namespace {
 
-int run(Arguments arguments) {
+int run_bench(Arguments arguments) {
   const auto options = parse_options_and_names<BenchOptions>("bench", arguments);
   JobConsole console;
   const BenchResult result = jobs().bench(options, console.observer(), console.stop());
@@ -35,7 +35,7 @@ Command bench_command() {
       },
       shown_options<BenchOptions>(),
       {"butterflies", "mnist", "cifar10", "script"},
-      run,
+      run_bench,
   };
 }
 

@@ -7,7 +7,7 @@
 namespace unnoise::cli {
 namespace {
 
-int run(Arguments arguments) {
+int run_card(Arguments arguments) {
   print(jobs().write_card(parse_options<CardOptions>("card", arguments)));
   return kDone;
 }
@@ -31,7 +31,7 @@ Command card_command() {
       },
       shown_options<CardOptions>(),
       {},
-      run,
+      run_card,
   };
 }
 

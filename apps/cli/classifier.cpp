@@ -8,7 +8,7 @@
 namespace unnoise::cli {
 namespace {
 
-int run(Arguments arguments) {
+int run_classifier(Arguments arguments) {
   const auto options = parse_options<ClassifierJobOptions>("classifier", arguments);
   JobConsole console;
   const ClassifierResult result = jobs().train_classifier(options, console.observer(), console.stop());
@@ -37,7 +37,7 @@ Command classifier_command() {
       },
       shown_options<ClassifierJobOptions>(),
       {},
-      run,
+      run_classifier,
   };
 }
 

@@ -8,7 +8,7 @@
 namespace unnoise::cli {
 namespace {
 
-int run(Arguments arguments) {
+int run_ema(Arguments arguments) {
   const auto options = parse_options<EmaJobOptions>("ema", arguments);
   JobConsole console;
   const EmaJobResult result = jobs().rebuild_averages(options, console.observer(), console.stop());
@@ -41,7 +41,7 @@ Command ema_command() {
       },
       shown_options<EmaJobOptions>(),
       {},
-      run,
+      run_ema,
   };
 }
 

@@ -9,7 +9,7 @@
 namespace unnoise::cli {
 namespace {
 
-int run(Arguments arguments) {
+int run_evaluate(Arguments arguments) {
   auto options = parse_options<EvaluateOptions>("evaluate", arguments);
   JobConsole console;
   if (!find_model(options.model, console.observer(), console.stop())) return kInterrupted;
@@ -45,7 +45,7 @@ Command evaluate_command() {
       },
       shown_options<EvaluateOptions>(),
       {},
-      run,
+      run_evaluate,
   };
 }
 

@@ -9,7 +9,7 @@
 namespace unnoise::cli {
 namespace {
 
-int run(Arguments arguments) {
+int run_info(Arguments arguments) {
   auto options = parse_options<InfoOptions>("info", arguments);
   JobConsole console;
   if (!find_model(options.model, console.observer(), console.stop())) return kInterrupted;
@@ -35,7 +35,7 @@ Command info_command() {
       },
       shown_options<InfoOptions>(),
       {},
-      run,
+      run_info,
   };
 }
 

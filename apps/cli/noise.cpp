@@ -9,7 +9,7 @@
 namespace unnoise::cli {
 namespace {
 
-int run(Arguments arguments) {
+int run_noise(Arguments arguments) {
   auto options = parse_options_and_names<NoiseStripOptions>("noise", arguments);
   JobConsole console;
   if (!find_model(options.model, console.observer(), console.stop())) return kInterrupted;
@@ -35,7 +35,7 @@ Command noise_command() {
       },
       shown_options<NoiseStripOptions>(),
       {"linear", "scaled_linear", "squaredcos_cap_v2", "laplace", "sigmoid", "exp"},
-      run,
+      run_noise,
   };
 }
 

@@ -9,7 +9,7 @@
 namespace unnoise::cli {
 namespace {
 
-int run(Arguments arguments) {
+int run_pull(Arguments arguments) {
   auto options = parse_options_and_names<PullOptions>("pull", arguments);
   options.hub = hub_environment();
   JobConsole console;
@@ -39,7 +39,7 @@ Command pull_command() {
       },
       shown_options<PullOptions>(),
       {},
-      run,
+      run_pull,
   };
 }
 

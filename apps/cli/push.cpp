@@ -9,7 +9,7 @@
 namespace unnoise::cli {
 namespace {
 
-int run(Arguments arguments) {
+int run_push(Arguments arguments) {
   auto options = parse_options<PushOptions>("push", arguments);
   options.hub = hub_environment();
   JobConsole console;
@@ -39,7 +39,7 @@ Command push_command() {
       },
       shown_options<PushOptions>(),
       {},
-      run,
+      run_push,
   };
 }
 

@@ -153,7 +153,7 @@ std::vector<Command> recipe_commands() {
        "grid.png, recipe.json and result.json; so it is a recipe itself.",
        {{"Digits in seconds:", "unnoise recipe run digits-8"},
         {"Five minutes of a recipe, whatever the machine:",
-         "unnoise recipe run fashion-28-30min --budget-minutes 5 --output-dir runs/quick"},
+         "unnoise recipe run fashion-32-15min --budget-minutes 5 --output-dir runs/quick"},
         {"A run of your own once more:", "unnoise recipe run runs/quick --output-dir runs/again"}},
        shown_options<RecipeRunOptions>(),
        {},

@@ -9,7 +9,7 @@
 namespace unnoise::cli {
 namespace {
 
-int run(Arguments arguments) {
+int run_sample(Arguments arguments) {
   auto options = parse_options<SampleOptions>("sample", arguments);
   JobConsole console;
   if (!find_model(options.model, console.observer(), console.stop())) return kInterrupted;
@@ -40,7 +40,7 @@ Command sample_command() {
       },
       shown_options<SampleOptions>(),
       {},
-      run,
+      run_sample,
   };
 }
 

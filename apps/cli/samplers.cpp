@@ -9,7 +9,7 @@
 namespace unnoise::cli {
 namespace {
 
-int run(Arguments arguments) {
+int run_samplers(Arguments arguments) {
   auto options = parse_options<SamplersOptions>("samplers", arguments);
   JobConsole console;
   if (!find_model(options.model, console.observer(), console.stop())) return kInterrupted;
@@ -42,7 +42,7 @@ Command samplers_command() {
       },
       shown_options<SamplersOptions>(),
       {},
-      run,
+      run_samplers,
   };
 }
 

@@ -9,7 +9,7 @@
 namespace unnoise::cli {
 namespace {
 
-int run(Arguments arguments) {
+int run_schedule(Arguments arguments) {
   auto options = parse_options_and_names<ScheduleOptions>("schedule", arguments);
   JobConsole console;
   if (!find_model(options.model, console.observer(), console.stop())) return kInterrupted;
@@ -41,7 +41,7 @@ Command schedule_command() {
       },
       shown_options<ScheduleOptions>(),
       {"linear", "scaled_linear", "squaredcos_cap_v2", "laplace", "sigmoid", "exp"},
-      run,
+      run_schedule,
   };
 }
 

@@ -9,7 +9,7 @@
 namespace unnoise::cli {
 namespace {
 
-int run(Arguments arguments) {
+int run_train(Arguments arguments) {
   JobConsole console;
   auto options = parse_options_with_recipe<TrainOptions>("train", arguments, console.observer());
   if (options.push_to_hub) options.hub = hub_environment();
@@ -46,7 +46,7 @@ Command train_command() {
       },
       shown_options<TrainOptions>(),
       {},
-      run,
+      run_train,
   };
 }
 

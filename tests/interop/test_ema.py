@@ -163,6 +163,21 @@ def test_sweep_measures_and_draws(unnoise, folder, run_folder, tmp_path):
     assert (tmp_path / "one" / WEIGHTS).read_bytes() == (tmp_path / "best" / WEIGHTS).read_bytes()
 
 
+def test_sweep_by_frechet_distance(unnoise, run_folder, folder, tmp_path):
+    done = unnoise("ema", "--run", run_folder, "--sweep", "--sweep-values", "0.04,0.1", "--data", folder / "pictures", "--num-images", 31,
+                   "--fd-images", 48, "--num-inference-steps", 4, "--report", tmp_path, "--output", tmp_path / "best", "--json")
+    found = json.loads(done.stdout)
+    rows = {row["sigma_rel"]: row["fd_fmnist"] for row in found["rows"]}
+    assert found["fd_images"] == 48 and rows[0.04]["value"] != rows[0.1]["value"]
+    assert all(row["low"] <= row["value"] <= row["high"] for row in rows.values())
+    assert found["best_sigma_rel"] == min(rows, key=lambda s: rows[s]["value"])
+    assert "FD-fmnist" in (tmp_path / "ema-sweep-fd.svg").read_text()
+    # What `evaluate` measures of the same folder, seed and steps.
+    alone = unnoise("evaluate", "--model", tmp_path / "best", "--data", folder / "pictures", "--metrics", "fd", "--num-images", 48,
+                    "--num-inference-steps", 4, "--batch-size", 48, "--json")
+    assert abs(json.loads(alone.stdout)["metrics"]["fd_fmnist"]["value"] / min(row["value"] for row in rows.values()) - 1) < 1e-3, alone.stdout
+
+
 def test_the_sweep_loss_is_the_denoising_loss(unnoise, folder, run_folder, tmp_path):
     """Against diffusers: the model of the run, the same pictures, any noise. The mean over 31 x 16 draws."""
     from diffusers import DDPMPipeline

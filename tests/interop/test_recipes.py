@@ -76,7 +76,8 @@ def test_a_recipe_runs_and_the_same_again_gives_the_same_losses_exactly(here):
     result = json.loads((here / "a/result.json").read_text())
     assert result["held_out"] == json.loads((here / "b/result.json").read_text())["held_out"]
     assert result["peak_memory_bytes"] > 1e7 and result["seconds"] > 0 and len(result["held_out"]["bins"]) == 10
-    assert run("recipe", "run", "tiny.json", "--output-dir", "a", cwd=here, code=2).stderr.count('error: "a" already holds a run')
+    refusal = run("recipe", "run", "tiny.json", "--output-dir", "a", cwd=here, code=2).stderr
+    assert 'error: "a" already holds a run' in refusal and "Go on with it: --resume." in refusal
 
 
 def test_train_starts_from_a_recipe_and_flags_win(here):

@@ -131,7 +131,7 @@ def test_optimizers_follow_torch_for_50_steps(run, tmp_path, options, cls):
             assert relative_error(ours[f"{step}.{name}"], p.detach()) < 1e-6, (step, name)
 
 
-# 8-bit AdamW: the paper's formulas, written here.
+# Rules of our own. 8-bit AdamW's reference is the paper's formulas, written here; Muon's is torch's.
 
 def dynamic_map(signed):
     """bitsandbytes' create_dynamic_map(), restated."""
@@ -164,6 +164,15 @@ def numpy_adamw8bit(start, grads, o):
         yield p
 
 
+def torch_muon(start, grads, o):
+    p = start.flatten(1).clone().requires_grad_()
+    muon = torch.optim.Muon([p], lr=o["learning_rate"], weight_decay=o["weight_decay"], adjust_lr_fn="match_rms_adamw")
+    for g in grads:
+        p.grad = g.flatten(1).clone()
+        muon.step()
+        yield p.detach().double().numpy().reshape(start.shape)
+
+
 def own_rule(run, tmp_path, options, shape, name="linear"):
     steps, generator = 50, torch.Generator().manual_seed(0)
     start = torch.randn(shape, generator=generator)
@@ -181,6 +190,28 @@ def test_8_bit_adamw_follows_the_paper_for_50_steps(run, tmp_path):
         # distance of two codes, and these are few.
         off = (ours[f"{step}.linear"].double() - torch.tensor(p)).abs()
         assert off.median() < 1e-6 and (off > 1e-5).double().mean() < 0.02 and off.max() < 0.02, (step, off.max())
+
+
+@pytest.mark.parametrize("shape", [(33, 21), (16, 8, 3, 3)])
+def test_muon_follows_torch_for_50_steps(run, tmp_path, shape):
+    options = dict(type="muon", learning_rate=1e-3, weight_decay=0.1)
+    start, grads, ours = own_rule(run, tmp_path, options, shape)
+    for step, p in enumerate(torch_muon(start, grads, options)):
+        # torch orthogonalizes in bfloat16 (8 bits), here float32: compared is the way gone.
+        way, off = torch.tensor(p) - start, ours[f"{step}.linear"].double() - torch.tensor(p)
+        assert off.norm() < 0.02 * way.norm(), step
+
+
+@pytest.mark.parametrize("name", ["conv_in.weight", "norm.bias"])
+def test_muon_leaves_the_rest_to_adamw(run, tmp_path, name):
+    options = dict(type="muon", learning_rate=1e-2, beta1=0.9, beta2=0.99, weight_decay=0.1)
+    start, grads, ours = own_rule(run, tmp_path, options, (17,) if name == "norm.bias" else (8, 3, 3, 3), name)
+    p = start.clone().requires_grad_()
+    adamw = torch_optimizer(torch.optim.AdamW, [p], options)
+    for step, g in enumerate(grads):
+        p.grad = g.clone()
+        adamw.step()
+        assert relative_error(ours[f"{step}.{name}"], p.detach()) < 1e-6
 
 
 # --- moving average --------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/linalg_svdvals.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/zeros.h>
@@ -12,6 +13,8 @@
 #include <limits>
 
 #include "unnoise/core/error.h"
+#include "unnoise/nn/rng.h"
+#include "unnoise/training/muon.h"
 
 namespace unnoise {
 namespace {
@@ -89,7 +92,7 @@ TEST(Optimizer, SkipsAParameterWithoutGradientAndLeavesFrozenOnesOut) {
 TEST(Optimizer, AGradientLaidOutDifferentlyIsReadByIndex) {
   const Tensor a = parameter(at::zeros({4, 5})), b = parameter(at::zeros({4, 5}));
   const Tensor grad = at::randn({5, 4});
-  for (const auto type : {adamw, adam, sgd}) {
+  for (const auto type : {adamw, adam, sgd, muon}) {
     Optimizer one({{"a", a}}, {.type = type}), two({{"b", b}}, {.type = type});
     set_grad(a, grad.t());
     set_grad(b, grad.t().contiguous());
@@ -100,7 +103,7 @@ TEST(Optimizer, AGradientLaidOutDifferentlyIsReadByIndex) {
 }
 
 TEST(Optimizer, ResumesBitForBit) {
-  for (const auto type : {adamw, adam, sgd, adamw8bit}) {
+  for (const auto type : {adamw, adam, sgd, adamw8bit, muon}) {
     const OptimizerOptions options{.type = type, .learning_rate = 1e-2, .weight_decay = 1e-2};
     const Tensor a = parameter(at::randn({70, 60})), b = parameter(at::randn({7}));
     Optimizer first({{"a", a}, {"b", b}}, options);
@@ -127,6 +130,21 @@ TEST(Optimizer, EightBitStateIsAQuarter) {
     return static_cast<double>(sum);
   };
   EXPECT_LT(bytes(adamw8bit), 0.26 * bytes(adamw));
+}
+
+TEST(Optimizer, MuonMovesAllDirectionsAlike) {
+  Rng rng(1);
+  for (const Shape& shape : {Shape{40, 24}, Shape{24, 40}}) {
+    const Tensor u = orthogonalized(rng.normal(shape) * 1e-3);
+    const Tensor singular = at::linalg_svdvals(u);
+    EXPECT_GT(singular.min().item<double>(), 0.5);  // Jordan et al. 2024: about 0.7 to 1.2
+    EXPECT_LT(singular.max().item<double>(), 1.25);
+  }
+  const Tensor matrix = at::zeros({4, 4, 3, 3});
+  EXPECT_TRUE(muon_moves("down_blocks.0.resnets.0.conv1.weight", matrix));
+  for (const char* name : {"conv_in.weight", "conv_out.weight", "class_embedding.weight"})
+    EXPECT_FALSE(muon_moves(name, matrix)) << name;
+  EXPECT_FALSE(muon_moves("down_blocks.0.resnets.0.conv1.bias", at::zeros({4})));
 }
 
 TEST(Optimizer, RefusesAStateThatDoesNotFitAndKeepsItsOwn) {

@@ -70,6 +70,27 @@ TEST(TrainStep, LearnsAFewPicturesByHeart) {
   EXPECT_LT(last, 0.5 * first);
 }
 
+TEST(TrainStep, GradientTimesLossIsTheGradientTimesTheLoss) {
+  const auto process = ddpm();
+  const Tensor x0 = pictures(4);
+  Rng rng(2);
+  const NoiseDraw draw = draw_noise(x0, *process, {}, rng);
+  double loss = 0;
+  const auto gradients = [&](bool times_loss) {
+    const TinyNetwork network(0);
+    Optimizer sgd(network.parameters, {.type = OptimizerType::sgd});
+    const TrainParts parts{network, *process, {.gradient_times_loss = times_loss}, sgd};
+    loss = train_step(parts, {.x0 = x0, .ends_group = false}, draw).loss;
+    std::vector<Tensor> grads;
+    for (const auto& [name, p] : network.parameters) grads.push_back(p.grad().clone());
+    return grads;
+  };
+  const auto plain = gradients(false), scaled = gradients(true);
+  ASSERT_GT(std::abs(loss - 1), 0.01);       // else the two could not be told apart
+  for (size_t i = 0; i < plain.size(); ++i)  // one multiplication more, in float32
+    EXPECT_LT((scaled[i] - plain[i] * loss).abs().max().item<double>(), 1e-6 * scaled[i].abs().max().item<double>());
+}
+
 TEST(TrainStep, AccumulationEqualsTheLargeBatch) {
   const auto process = ddpm();
   const Tensor x0 = pictures(11);

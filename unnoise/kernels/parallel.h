@@ -1,5 +1,10 @@
-// Loops over threads, for every kernel. OpenMP does the work (the pool that LibTorch uses too, so that its threads and
-// ours never compete); built with UNNOISE_STD_THREADS it is std::thread, which ThreadSanitizer understands.
+// Loops over threads, for every kernel.
+//
+// GNU OpenMP's threads wait for the next loop by spinning for milliseconds, and never give their processor away: a
+// second program on the machine slows a training down many times over (docs/performance.md). Where its threads sleep
+// early (GOMP_SPINCOUNT up to 10000 or OMP_WAIT_POLICY=passive in the environment; our program sees to it before it
+// loads LibTorch), the kernels have a team of their own, whose threads spin for some microseconds, then let others run,
+// then sleep. Elsewhere they share OpenMP's, since two teams that spin would take each other's processors.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +12,7 @@
 
 namespace unnoise::kernels {
 
-/// Of loops that the calling thread starts. at::set_num_threads sets the same number.
+/// Of loops that the calling thread starts: OpenMP's number, which at::set_num_threads sets too.
 int num_threads();
 void set_num_threads(int count);
 
@@ -17,8 +22,8 @@ void parallel_ranges(int64_t n, int64_t grain, void* context, LoopBody body);
 }  // namespace detail
 
 /// Calls f(begin, end) on disjoint ranges that cover [0,n), one a thread, each of at least `grain` items (the last may
-/// be shorter). Inside another parallel loop it runs serially. f must not throw. A kernel whose result must not depend
-/// on the number of threads reduces nothing across ranges.
+/// be shorter). It runs serially inside another parallel loop, and while another thread's loop has the team. f must not
+/// throw. A kernel whose result must not depend on the number of threads reduces nothing across ranges.
 template <class F>
 void parallel_for(int64_t n, int64_t grain, F&& f) {
   using Function = std::remove_reference_t<F>;

@@ -4,7 +4,6 @@
 #include <ATen/ops/full.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
@@ -31,15 +30,6 @@ int64_t training_batch(const std::string& name) {
   static const std::map<std::string, int64_t> batches{{"butterflies", 64}, {"mnist", 128}};
   const auto found = batches.find(name);
   return found == batches.end() ? 16 : found->second;
-}
-
-double cpu_seconds() {
-  rusage use{};
-  getrusage(RUSAGE_SELF, &use);
-  const auto seconds = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
-  };
-  return seconds(use.ru_utime) + seconds(use.ru_stime);
 }
 
 struct Times {

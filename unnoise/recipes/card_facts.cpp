@@ -15,10 +15,23 @@ namespace {
 constexpr double kLossMemory = 0.95;  ///< as the progress line smooths it
 
 /// Names in logs and reports that are not results of an evaluation.
-constexpr std::array<std::string_view, 16> kNoMetrics = {
-    "step",    "epoch",  "loss",       "lr",          "grad_norm",         "ema_decay",         "epoch_mean_loss",
-    "seconds", "rtol",   "num_images", "model_calls", "data_wait_seconds", "images_per_second", "peak_memory_bytes",
-    "seed",    "threads"};
+constexpr std::array<std::string_view, 17> kNoMetrics = {"step",
+                                                         "epoch",
+                                                         "loss",
+                                                         "lr",
+                                                         "grad_norm",
+                                                         "ema_decay",
+                                                         "epoch_mean_loss",
+                                                         "seconds",
+                                                         "cpu_seconds",
+                                                         "rtol",
+                                                         "num_images",
+                                                         "model_calls",
+                                                         "data_wait_seconds",
+                                                         "images_per_second",
+                                                         "peak_memory_bytes",
+                                                         "seed",
+                                                         "threads"};
 
 void collect(const Json& json, const std::string& prefix, std::map<std::string, double>& metrics) {
   for (const auto& [key, value] : json.items()) {

@@ -23,15 +23,16 @@ constexpr std::array<std::string_view, 12> kNotShown = {
     "logging_dir",     "cache_dir",           "save_images_epochs",      "save_model_epochs",
     "eval_batch_size", "checkpointing_steps", "checkpoints_total_limit", "dataloader_num_workers"};
 // Series of every run's log; others are measurements of quality.
-constexpr std::array<std::string_view, 9> kOwnSeries = {"loss",
-                                                        "lr",
-                                                        "grad_norm",
-                                                        "ema_decay",
-                                                        "epoch_mean_loss",
-                                                        "data_wait_seconds",
-                                                        "images_per_second",
-                                                        "seconds",
-                                                        "peak_memory_bytes"};
+constexpr std::array<std::string_view, 10> kOwnSeries = {"loss",
+                                                         "lr",
+                                                         "grad_norm",
+                                                         "ema_decay",
+                                                         "epoch_mean_loss",
+                                                         "data_wait_seconds",
+                                                         "images_per_second",
+                                                         "seconds",
+                                                         "cpu_seconds",
+                                                         "peak_memory_bytes"};
 template <class Names>
 bool is_one_of(const Names& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -153,8 +154,8 @@ Comparison compare_runs(std::vector<RunSummary> runs, const CompareOptions& opti
   }
   if (std::none_of(result.runs.begin(), result.runs.end(), [](const RankedRun& r) { return r.value.has_value(); }))
     throw usage_error(fmt::format("--rank-by {}: no run has such a number", result.rank_by),
-                      fmt::format("There are held_out, loss, seconds{}{}.", result.numbers.empty() ? "" : ", ",
-                                  fmt::join(result.numbers, ", ")));
+                      fmt::format("There are held_out, loss, seconds, cpu_seconds{}{}.",
+                                  result.numbers.empty() ? "" : ", ", fmt::join(result.numbers, ", ")));
   // A run that was stopped early is behind all that were not: it has had less training, or lost on the way.
   const auto key = [&](const RankedRun& r) {
     const double value = r.value.value_or(std::nan(""));

@@ -17,6 +17,8 @@
 #include "unnoise/recipes/held_out_loss.h"
 #include "unnoise/recipes/machine.h"
 #include "unnoise/recipes/output_file.h"
+#include "unnoise/recipes/train_evaluation.h"
+#include "unnoise/recipes/train_options.h"
 #include "unnoise/training/power_ema.h"
 
 namespace unnoise {
@@ -46,6 +48,8 @@ void check_options(const EmaJobOptions& o) {
   at_least("--num-images", 0, o.num_images);
   at_least("--batch-size", 1, o.batch_size);
   at_least("--seed", 0, o.seed);
+  if (o.fd_images != 0) at_least("--fd-images", kLeastPictures, o.fd_images);
+  at_least("--num-inference-steps", 1, o.num_inference_steps);
 }
 
 /// The snapshots up to the chosen step, which is the last one's.
@@ -226,6 +230,38 @@ std::string held_out_pictures(const EmaJobOptions& o) {
                     "Give a folder of pictures that the run has not seen.");
 }
 
+/// How far drawn pictures are from the run's own training pictures.
+class DrawnDistance {
+ public:
+  DrawnDistance(const EmaJobOptions& o, const Observer& observer, const std::stop_token& stop)
+      : draw_{.num_images = o.fd_images,
+              .batch_size = std::min(o.batch_size, o.fd_images),
+              .steps = o.num_inference_steps,
+              .seed = static_cast<uint64_t>(o.seed)} {
+    const fs::path file = fs::path(o.run) / "options.json";
+    TrainOptions training;
+    assign_json(training, read_json(file), file.string(), UnknownKeys::ignore);
+    training.device = o.device;
+    const TrainPlan plan = plan_training(training, {});
+    const std::shared_ptr<FeatureNetwork> network = load_feature_network("fmnist");
+    network->to(plan.device);
+    reference_ = training_reference(plan, network, {Metric::fd}, observer, stop);
+  }
+
+  /// nullopt when stopped.
+  std::optional<Estimate> of(const Unconditional& pipe, const Observer& observer, const std::stop_token& stop) const {
+    if (!reference_) return std::nullopt;
+    const DrawnPictures drawn = draw_to_measure(pipe, draw_, observer, stop);
+    if (drawn.pictures.size() == 0) return std::nullopt;
+    const auto quality = measure_quality(drawn.pictures, *reference_, observer, stop);
+    return quality ? quality->fd : std::nullopt;
+  }
+
+ private:
+  QualityDraw draw_;
+  std::optional<QualityReference> reference_;
+};
+
 EmaJobResult sweep(const EmaJobOptions& o, const Observer& observer, const std::stop_token& stop) {
   Rebuilder rebuilder(o);
   const auto stored = stored_widths(rebuilder.snapshots());
@@ -248,8 +284,13 @@ EmaJobResult sweep(const EmaJobOptions& o, const Observer& observer, const std::
   }
   if (tries.empty()) throw usage_error("--sweep-values: none of them can be rebuilt from the stored snapshots");
 
-  EmaSweep found{
-      .run = o.run, .step = rebuilder.snapshots().back().step, .num_images = loss.num_images(), .stored = stored};
+  EmaSweep found{.run = o.run,
+                 .step = rebuilder.snapshots().back().step,
+                 .num_images = loss.num_images(),
+                 .fd_images = o.fd_images,
+                 .stored = stored};
+  std::optional<DrawnDistance> distance;
+  if (o.fd_images > 0) distance.emplace(o, observer, stop);
   for (const auto& [width, fit] : tries) {
     rebuilder.set_weights(fit);
     const auto progress = [&](int64_t done) {
@@ -261,7 +302,9 @@ EmaJobResult sweep(const EmaJobOptions& o, const Observer& observer, const std::
     };
     const Tensor losses = loss.per_image(progress, stop);
     if (!losses.defined()) return {.status = JobStatus::interrupted};
-    found.rows.push_back({.sigma_rel = width, .residual = fit.residual, .losses = losses});
+    std::optional<Estimate> fd;
+    if (distance && !(fd = distance->of(rebuilder.pipe(), observer, stop))) return {.status = JobStatus::interrupted};
+    found.rows.push_back({.sigma_rel = width, .residual = fit.residual, .losses = losses, .fd = fd});
   }
 
   const size_t best = best_row(found);

@@ -25,6 +25,8 @@ struct EmaJobOptions : MachineOptions {
   int64_t num_images = 1024;
   int64_t batch_size = 64;
   int64_t seed = 0;
+  int64_t fd_images = 0;
+  int64_t num_inference_steps = 20;
   std::optional<std::string> report;
   bool json = false;
 
@@ -50,7 +52,11 @@ struct EmaJobOptions : MachineOptions {
         field("num_images", &O::num_images, "how many of them; 0 = all"),
         field("batch_size", &O::batch_size, "how many at once"),
         field("seed", &O::seed, "of the choice of pictures and their noise, the same for every width"),
-        field("report", &O::report, "folder for ema-sweep.svg and ema-sweep.json; default: the run folder"),
+        field("fd_images", &O::fd_images,
+              "draw so many pictures with each width, measure their Fréchet distance to the training pictures (fmnist "
+              "features), and go by that; 0 = go by the loss"),
+        field("num_inference_steps", &O::num_inference_steps, "denoising steps of those pictures"),
+        field("report", &O::report, "folder for the sweep's curves and ema-sweep.json; default: the run folder"),
         field("json", &O::json, "print JSON instead of a table"),
     };
     return std::tuple_cat(rows, machine_fields());

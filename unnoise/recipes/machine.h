@@ -27,6 +27,9 @@ MemoryUse memory_use();
 /// From now on `peak` is the largest since this call, where the system allows it (Linux).
 void reset_peak_memory();
 
+/// Processor time of this process so far, all threads together.
+double cpu_seconds();
+
 /// "1.5 GB", "18,536,323", "1 h 05 min": numbers for people.
 std::string human_bytes(double bytes);
 std::string human_count(int64_t n);

@@ -26,6 +26,7 @@ struct ObjectiveOptions {
   double p2_gamma = 1;
   double p2_k = 1;
   bool uncertainty_weighting = false;
+  bool gradient_times_loss = false;
 
   std::optional<std::string> timestep_sampling;
   std::optional<double> logit_mean;
@@ -64,6 +65,8 @@ struct ObjectiveOptions {
         field("p2_k", &O::p2_k, "of p2"),
         field("uncertainty_weighting", &O::uncertainty_weighting,
               "learn how large the loss is at each noise level and divide by it (EDM2, Karras et al. 2024)"),
+        field("gradient_times_loss", &O::gradient_times_loss,
+              "multiply each gradient by its loss, as loss.backward(loss) does in the course's notebooks"),
         section("Noise"),
         field("timestep_sampling", &O::timestep_sampling,
               "which noise levels to train on: uniform or logit_normal; default: uniform for ddpm, else logit_normal"),

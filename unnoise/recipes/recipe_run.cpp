@@ -29,7 +29,11 @@ std::string run_report(const RunSummary& run, const fs::path& folder) {
                 fmt::format("{:.4f} (error of the noise on {} {} pictures)", run.result.held_out->mean,
                             run.result.held_out->num_images, run.result.held_out->unseen ? "unseen" : "training"));
   for (const auto& [name, value] : run.quality()) text += row(name, fmt::format("{:.4g}", value));
-  if (run.result.seconds) text += row("time", human_seconds(*run.result.seconds));
+  if (run.result.seconds)
+    text += row("time", human_seconds(*run.result.seconds) +
+                            (run.result.cpu_seconds
+                                 ? fmt::format(" ({} of processor time)", human_seconds(*run.result.cpu_seconds))
+                                 : ""));
   if (run.result.peak_memory_bytes)
     text += row("memory", human_bytes(static_cast<double>(*run.result.peak_memory_bytes)));
   text += row("samples", (folder / "grid.png").string());
@@ -60,7 +64,7 @@ RecipeRunResult run_recipe(const std::string& name, const RecipeFolders& folders
   const auto minutes = options.budget_minutes || states_steps(recipe) ? options.budget_minutes : recipe.budget_minutes;
   plan_training(training, {});  // what cannot work is said before the folder is made
   check_and_record_data(recipe, options.any_data ? DataCheck::record : DataCheck::refuse, observer);
-  if (!options.resume && !options.overwrite_output_dir) RunFolder(folder, RunFolder::Existing::refuse);
+  if (!options.resume && !options.overwrite_output_dir) RunFolder(folder, RunFolder::Existing::refuse, "--resume");
   if (options.resume) take_steps_of(folder, recipe);
   if (minutes && !(options.resume && recipe.train.contains("max_train_steps"))) {
     const int64_t steps = steps_in_budget(training, *minutes, observer, stop);

@@ -51,12 +51,12 @@ void remove_run(const fs::path& path) {
 
 }  // namespace
 
-RunFolder::RunFolder(const fs::path& path, Existing existing) : path_(path) {
+RunFolder::RunFolder(const fs::path& path, Existing existing, std::string_view to_resume) : path_(path) {
   if (existing == Existing::refuse && fs::exists(path) && holds_a_run(path))
     throw usage_error(
         fmt::format("\"{}\" already holds a run", path.string()),
-        "Go on with it: --resume-from-checkpoint latest. Replace it: --overwrite-output-dir. Or choose another "
-        "--output-dir.");
+        fmt::format("Go on with it: {}. Replace it: --overwrite-output-dir. Or choose another --output-dir.",
+                    to_resume));
   make_folders(path);
   lock_ = ::open((path / ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (lock_ < 0)

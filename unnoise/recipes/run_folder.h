@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "unnoise/core/files.h"
@@ -21,7 +22,8 @@ class RunFolder {
   /// replace - removes what the earlier run wrote, and nothing else;
   /// resume - keeps it. Leftovers of a save that was cut off are removed.
   /// Error::environment when another process trains there or the folder cannot be written.
-  RunFolder(const fs::path& path, Existing existing);
+  /// `to_resume` is the flag that the caller's user goes on with.
+  RunFolder(const fs::path& path, Existing existing, std::string_view to_resume = "--resume-from-checkpoint latest");
   ~RunFolder();
   RunFolder(const RunFolder&) = delete;
   RunFolder& operator=(const RunFolder&) = delete;

@@ -50,10 +50,14 @@ RunResult result_from_log(const RunSummary& run) {
   RunResult result;
   const bool finished = fs::exists(run.folder / "model_index.json");
   result.status = finished ? "done" : fmt::format("at step {}", run.steps);
-  if (const auto seconds = run.series.find("seconds"); seconds != run.series.end()) {
-    result.seconds = 0;
-    for (const auto& [step, value] : seconds->second) *result.seconds += value;
-  }
+  const auto sum_of = [&](const char* name) {
+    std::optional<double> sum;
+    if (const auto found = run.series.find(name); found != run.series.end())
+      for (const auto& [step, value] : found->second) sum = sum.value_or(0) + value;
+    return sum;
+  };
+  result.seconds = sum_of("seconds");
+  result.cpu_seconds = sum_of("cpu_seconds");
   if (const auto peak = run.series.find("peak_memory_bytes"); peak != run.series.end())
     for (const auto& [step, value] : peak->second)
       result.peak_memory_bytes = std::max<int64_t>(result.peak_memory_bytes.value_or(0), std::llround(value));
@@ -65,6 +69,7 @@ RunResult result_from_log(const RunSummary& run) {
 Json to_json(const RunResult& result) {
   Json json{{"status", result.status}, {"machine", result.machine}};
   if (result.seconds) json["seconds"] = *result.seconds;
+  if (result.cpu_seconds) json["cpu_seconds"] = *result.cpu_seconds;
   if (result.peak_memory_bytes) json["peak_memory_bytes"] = *result.peak_memory_bytes;
   if (result.held_out) json["held_out"] = to_json(*result.held_out);
   if (!result.evaluation.empty()) json["evaluation"] = result.evaluation;
@@ -75,6 +80,7 @@ RunResult run_result_from_json(const Json& json) {
   RunResult result;
   result.status = json.value("status", "");
   if (json.contains("seconds")) result.seconds = json.at("seconds").get<double>();
+  if (json.contains("cpu_seconds")) result.cpu_seconds = json.at("cpu_seconds").get<double>();
   if (json.contains("peak_memory_bytes")) result.peak_memory_bytes = json.at("peak_memory_bytes").get<int64_t>();
   result.held_out = held_out_from_json(json.value("held_out", Json()));
   result.evaluation = json.value("evaluation", Json::object());
@@ -85,6 +91,7 @@ RunResult run_result_from_json(const Json& json) {
 std::optional<double> RunSummary::number(const std::string& name) const {
   if (name == "held_out") return result.held_out ? std::optional(result.held_out->mean) : std::nullopt;
   if (name == "seconds") return result.seconds;
+  if (name == "cpu_seconds") return result.cpu_seconds;
   if (const auto found = series.find(name); found != series.end() && !found->second.empty())
     return name == "loss" ? smoothed_loss(found->second) : found->second.back().second;
   const auto measured = quality();

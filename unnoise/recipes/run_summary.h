@@ -21,6 +21,7 @@ using Series = std::vector<std::pair<int64_t, double>>;  ///< (step, value)
 struct RunResult {
   std::string status;  ///< "done", or why not: "stopped at step 200 of 800: behind others"
   std::optional<double> seconds;
+  std::optional<double> cpu_seconds;  ///< of all threads together
   std::optional<int64_t> peak_memory_bytes;
   std::optional<HeldOutError> held_out;
   Json evaluation = Json::object();  ///< what unnoise evaluate --json said

@@ -44,20 +44,25 @@ bool TrainEvaluation::is_owed(int64_t step, const fs::path& log_file) const {
                       [&](const Json& record) { return record.at("step") == step && record.contains(kCountKey); });
 }
 
-bool TrainEvaluation::read_reference(const std::stop_token& stop) {
-  if (reference_) return true;
-  LoaderOptions loader = plan_.loader;
+std::optional<QualityReference> training_reference(const TrainPlan& plan, std::shared_ptr<const FeatureNetwork> network,
+                                                   std::vector<Metric> metrics, const Observer& observer,
+                                                   const std::stop_token& stop) {
+  LoaderOptions loader = plan.loader;
   loader.seed = 0;
-  const QualityOptions options{.metrics = {Metric::fd, Metric::kd, Metric::pr, Metric::dc, Metric::nn}};
-  PictureSet training = read_pictures(plan_.dataset, loader, kTrainingPictures, observer_, stop);
-  QualityReference reference(std::move(training), {}, plan_.loader.random_flip, network_, options, observer_, stop);
-  if (reference.is_complete()) reference_ = std::move(reference);
-  return reference_.has_value();
+  PictureSet training = read_pictures(plan.dataset, loader, kTrainingPictures, observer, stop);
+  QualityReference reference(std::move(training), {}, plan.loader.random_flip, std::move(network),
+                             {.metrics = std::move(metrics)}, observer, stop);
+  if (!reference.is_complete()) return std::nullopt;
+  return reference;
 }
 
 void TrainEvaluation::run(const Unconditional& pipe, int64_t step, RunLog& log, TensorBoardWriter& tensorboard,
                           const std::stop_token& stop) {
-  if (!read_reference(stop)) return;
+  if (!reference_) {
+    using enum Metric;
+    reference_ = training_reference(plan_, network_, {fd, kd, pr, dc, nn}, observer_, stop);
+    if (!reference_) return;
+  }
   const QualityDraw draw{.num_images = options_.evaluate_num_images,
                          .batch_size = std::min(kDrawnAtOnce, options_.evaluate_num_images),
                          .steps = options_.evaluate_num_inference_steps};

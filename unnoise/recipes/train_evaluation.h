@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <stop_token>
+#include <vector>
 
 #include "unnoise/logging/run_log.h"
 #include "unnoise/logging/tensorboard.h"
@@ -12,6 +13,12 @@
 #include "unnoise/recipes/train_plan.h"
 
 namespace unnoise {
+
+/// The pictures that a plan trains on, to compare drawn ones with; of a larger set 20,000 of them. nullopt when
+/// stopped.
+std::optional<QualityReference> training_reference(const TrainPlan& plan, std::shared_ptr<const FeatureNetwork> network,
+                                                   std::vector<Metric> metrics, const Observer& observer,
+                                                   const std::stop_token& stop);
 
 /// Draws from its own fixed seed and reads through its own loader: the run's random streams and its order of pictures
 /// are those of a run without it.
@@ -30,8 +37,6 @@ class TrainEvaluation {
            const std::stop_token& stop);
 
  private:
-  bool read_reference(const std::stop_token& stop);
-
   const TrainOptions& options_;
   const TrainPlan& plan_;
   const Observer& observer_;

@@ -68,6 +68,7 @@ void choose_loss(const TrainOptions& o, TrainPlan& plan) {
   objective.p2_k = o.p2_k;
   objective.sigma_data = o.sigma_data.value_or(objective.sigma_data);
   objective.learned_variance = plan.scheduler->config().value("variance_type", std::string()).starts_with("learned");
+  objective.gradient_times_loss = o.gradient_times_loss;
   plan.uncertainty_weighting = o.uncertainty_weighting;
 }
 

@@ -146,7 +146,7 @@ struct TrainOptions : MachineOptions, ObjectiveOptions, HubOptions {
         field("max_train_steps", &O::max_train_steps, "optimizer steps; wins over --num-epochs"),
         field("gradient_accumulation_steps", &O::gradient_accumulation_steps,
               "batches whose gradients are averaged for one step"),
-        field("optimizer", &O::optimizer, "adamw, adam, sgd, or adamw8bit (AdamW with a quarter of its memory)"),
+        field("optimizer", &O::optimizer, "adamw, adam, sgd, adamw8bit (AdamW with a quarter of its memory) or muon"),
         field("learning_rate", &O::learning_rate, "peak learning rate"),
         field("lr_scheduler", &O::lr_scheduler,
               "constant, constant_with_warmup, linear, cosine, cosine_with_restarts, polynomial or piecewise_constant"),

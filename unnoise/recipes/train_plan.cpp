@@ -204,6 +204,7 @@ double optimizer_copies(OptimizerType type) {
     case adamw8bit:
       return 0.51;
     case sgd:
+    case muon:
       return 1.0;
     default:
       return 2.0;

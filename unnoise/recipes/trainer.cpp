@@ -275,6 +275,7 @@ void Trainer::finish_epoch(std::stop_token stop) {
                 {"epoch", epoch_done},
                 {"epoch_mean_loss", mean_loss},
                 {"seconds", seconds},
+                {"cpu_seconds", clock_.epoch_cpu_seconds()},
                 {"data_wait_seconds", clock_.epoch_waited()},
                 {"peak_memory_bytes", memory_use().peak},
                 {"images_per_second", seconds > 0 ? static_cast<double>(clock_.epoch_images()) / seconds : 0.0}});

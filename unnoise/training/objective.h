@@ -48,6 +48,9 @@ struct Objective {
   /// The network answers with 2C channels, the latter half its variance: Nichol & Dhariwal 2021, "Improved DDPM". The
   /// loss gains T/1000 times the variational bound's term at t (eq. 16), which moves the variance alone.
   bool learned_variance = false;
+  /// Train on L^2/2, whose gradient is L times L's: what `loss.backward(loss)` does in the course's notebooks. Steps
+  /// shrink as the loss does. The losses that are reported stay L.
+  bool gradient_times_loss = false;
   /// Learned besides, when given: each level's loss is divided by its own size. Borrowed.
   const Uncertainty* uncertainty = nullptr;
 };

@@ -19,6 +19,7 @@
 
 #include "unnoise/core/error.h"
 #include "unnoise/training/adamw8bit.h"
+#include "unnoise/training/muon.h"
 #include "unnoise/training/named_tensors.h"
 
 namespace unnoise {
@@ -50,9 +51,11 @@ std::vector<Tensor> gradients(const std::vector<Tensor>& parameters) {
 
 }  // namespace
 
-std::unique_ptr<UpdateRule> make_update_rule(const OptimizerOptions& options, const Tensor& parameter) {
-  if (options.type == OptimizerType::adamw8bit && parameter.numel() >= kSmallest8bit)
-    return std::make_unique<AdamW8bit>(parameter);
+std::unique_ptr<UpdateRule> make_update_rule(const OptimizerOptions& options, const std::string& name,
+                                             const Tensor& parameter) {
+  using enum OptimizerType;
+  if (options.type == muon && muon_moves(name, parameter)) return std::make_unique<Muon>(parameter);
+  if (options.type == adamw8bit && parameter.numel() >= kSmallest8bit) return std::make_unique<AdamW8bit>(parameter);
   return nullptr;
 }
 
@@ -65,7 +68,7 @@ Optimizer::Optimizer(const StateDict& named_parameters, const OptimizerOptions& 
     if (!parameter.requires_grad()) continue;
     names_.push_back(name);
     parameters_.push_back(parameter);
-    rules_.push_back(make_update_rule(options, parameter));
+    rules_.push_back(make_update_rule(options, name, parameter));
     if (options.type == OptimizerType::sgd) {
       if (options.momentum != 0) momentum_.push_back(at::zeros_like(parameter));
     } else if (rules_.back()) {

@@ -67,7 +67,8 @@ TrainStepResult train_step(const TrainParts& parts, const MicroBatch& batch, con
   }
   if (parts.ema) parts.ema->count_images(x0.size(0));
   for (Ema* average : parts.more_averages) average->count_images(x0.size(0));
-  (batch.weight == 1.0 ? loss.mean : loss.mean * batch.weight).backward();  // 5 update
+  const double scale = batch.weight * (parts.objective.gradient_times_loss ? loss.mean.item<double>() : 1.0);
+  (scale == 1.0 ? loss.mean : loss.mean * scale).backward();  // 5 update
   if (batch.ends_group) update(parts, result);
   return result;
 }

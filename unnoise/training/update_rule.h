@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "unnoise/nn/tensor.h"
 #include "unnoise/training/optimizer.h"
@@ -22,8 +23,9 @@ class UpdateRule {
   virtual StateDict state() const = 0;
 };
 
-/// The rule for this parameter, or null where Adam's, AdamW's or SGD's operators serve: for those types, and for the
-/// small parameters that AdamW8bit leaves to AdamW.
-std::unique_ptr<UpdateRule> make_update_rule(const OptimizerOptions& options, const Tensor& parameter);
+/// The rule for this parameter, or null where Adam's, AdamW's or SGD's operators serve: for those types, and under Muon
+/// and AdamW8bit for the parameters that they leave to AdamW.
+std::unique_ptr<UpdateRule> make_update_rule(const OptimizerOptions& options, const std::string& name,
+                                             const Tensor& parameter);
 
 }  // namespace unnoise
