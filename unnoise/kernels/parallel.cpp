@@ -1,6 +1,11 @@
 #include "unnoise/kernels/parallel.h"
 
 #include <omp.h>
+#ifdef __linux__
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #include <algorithm>
 #include <atomic>
@@ -17,9 +22,8 @@ namespace {
 using detail::LoopBody;
 
 // A loop's threads end within microseconds of each other, and the next loop of a network follows in tens of them: to
-// wake a sleeping thread would take longer than both.
-constexpr int kSpins = 200;   // some microseconds
-constexpr int kYields = 400;  // about 0.2 ms on an idle processor; on a busy one others run instead
+// wake a sleeping thread would take longer than both. Never yield: that gives a whole time slice away, milliseconds.
+constexpr int kSpins = 1000;  // about 20 us
 
 thread_local bool inside_loop = false;
 
@@ -27,30 +31,57 @@ void pause() {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
 #elif defined(__aarch64__)
-  asm volatile("yield");
+  asm volatile("yield");  // a hint to the core, not to the system
 #endif
 }
 
-/// What `value` holds once it is no longer `old`.
-uint32_t wait_for_change(const std::atomic<uint32_t>& value, uint32_t old) {
-  for (int i = 0; i < kSpins + kYields; ++i) {
-    if (const uint32_t now = value.load(std::memory_order_acquire); now != old) return now;
-    i < kSpins ? pause() : std::this_thread::yield();
+/// A number that one thread waits on: spinning at first, then asleep.
+class Signal {
+ public:
+  void set(uint32_t value) { value_.store(value, std::memory_order_relaxed); }  ///< while nobody waits
+  uint32_t get() const { return value_.load(std::memory_order_acquire); }
+  /// Adds, and wakes the thread that waits. The new number.
+  uint32_t add(uint32_t amount) {
+    const uint32_t now = value_.fetch_add(amount) + amount;
+    if (asleep_.load()) wake();
+    return now;
   }
-  value.wait(old, std::memory_order_acquire);
-  return value.load(std::memory_order_acquire);
-}
+  /// The number once it is no longer `old`.
+  uint32_t wait(uint32_t old) {
+    for (int i = 0; i < kSpins; ++i) {
+      if (const uint32_t now = get(); now != old) return now;
+      pause();
+    }
+    asleep_.store(true);  // before the last look at the number: whoever changes it after that sees the sleeper
+    while (value_.load() == old) sleep(old);
+    asleep_.store(false);
+    return get();
+  }
+
+ private:
+  // std::atomic::wait would do, but for its yields.
+#ifdef __linux__
+  void sleep(uint32_t old) { syscall(SYS_futex, &value_, FUTEX_WAIT_PRIVATE, old, nullptr, nullptr, 0); }
+  void wake() { syscall(SYS_futex, &value_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0); }
+#else
+  void sleep(uint32_t old) { value_.wait(old); }
+  void wake() { value_.notify_one(); }
+#endif
+
+  std::atomic<uint32_t> value_{0};
+  std::atomic<bool> asleep_{false};
+};
 
 /// A thread and the range that it is to work on. `ticket` counts its ranges; nobody else touches the range between its
 /// change and the end of the work.
 struct alignas(64) Worker {
-  explicit Worker(std::atomic<uint32_t>& unfinished) {
+  explicit Worker(Signal& unfinished) {
     std::thread([this, &unfinished] {
       inside_loop = true;
       for (uint32_t seen = 0;;) {
-        seen = wait_for_change(ticket, seen);
+        seen = ticket.wait(seen);
         body(context, begin, end);
-        if (unfinished.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished.notify_one();
+        unfinished.add(-1U);
       }
     }).detach();
   }
@@ -60,11 +91,10 @@ struct alignas(64) Worker {
     context = its_context;
     begin = its_begin;
     end = its_end;
-    ticket.fetch_add(1, std::memory_order_release);
-    ticket.notify_one();
+    ticket.add(1);
   }
 
-  std::atomic<uint32_t> ticket{0};
+  Signal ticket;
   LoopBody body = nullptr;
   void* context = nullptr;
   int64_t begin = 0, end = 0;
@@ -84,20 +114,19 @@ class Team {
     if (!lock) return false;
     const auto helpers = static_cast<uint32_t>(ranges - 1);
     while (workers_.size() < helpers) workers_.push_back(std::make_unique<Worker>(unfinished_));
-    unfinished_.store(helpers, std::memory_order_relaxed);
+    unfinished_.set(helpers);
     for (int64_t i = 1; i < ranges; ++i)
       workers_[static_cast<size_t>(i - 1)]->start(body, context, i * n / ranges, (i + 1) * n / ranges);
     inside_loop = true;
     body(context, 0, n / ranges);
     inside_loop = false;
-    for (uint32_t left = unfinished_.load(std::memory_order_acquire); left != 0;)
-      left = wait_for_change(unfinished_, left);
+    for (uint32_t left = unfinished_.get(); left != 0;) left = unfinished_.wait(left);
     return true;
   }
 
  private:
   std::mutex busy_;
-  std::atomic<uint32_t> unfinished_{0};
+  Signal unfinished_;
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 

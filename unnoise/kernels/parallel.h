@@ -3,8 +3,8 @@
 // GNU OpenMP's threads wait for the next loop by spinning for milliseconds, and never give their processor away: a
 // second program on the machine slows a training down many times over (docs/performance.md). Where its threads sleep
 // early (GOMP_SPINCOUNT up to 10000 or OMP_WAIT_POLICY=passive in the environment; our program sees to it before it
-// loads LibTorch), the kernels have a team of their own, whose threads spin for some microseconds, then let others run,
-// then sleep. Elsewhere they share OpenMP's, since two teams that spin would take each other's processors.
+// loads LibTorch), the kernels have a team of their own, whose threads spin for some microseconds, then sleep.
+// Elsewhere they share OpenMP's, since two teams that spin would take each other's processors.
 #pragma once
 
 #include <cstdint>
