@@ -67,9 +67,11 @@ def test_fresh_pictures_are_good_and_no_copies(sets):
 
 
 def test_memorised_pictures_are_flagged(sets):
-    for extra in (["--held-out", sets["unseen"]], []):
-        found = measured("--samples", sets["copied"], "--data", sets["training"], "--metrics", "nn", *extra)
-        assert found["copying"]["copies"] is True
+    one_file = sets["training"] / "train-images-idx3-ubyte"  # has no test part, as the folder has
+    for data, by, *extra in ((one_file, "unseen pictures", "--held-out", sets["unseen"]), (sets["training"], "unseen pictures"),
+                             (one_file, "training pictures")):
+        found = measured("--samples", sets["copied"], "--data", data, "--metrics", "nn", *extra)
+        assert found["copying"]["copies"] is True and by in found["copying"]["calibrated_by"]
         assert found["copying"]["pixels"]["flagged"] > 0.9
     text = evaluate("--samples", sets["copied"], "--data", sets["training"], "--metrics", "nn").stdout
     assert "COPIES" in text and "200 pictures beside 600 real ones" in text

@@ -103,13 +103,17 @@ MeasuredSet open_measured(const EvaluateOptions& o, const Observer& observer) {
   return measured;
 }
 
-/// Pictures that the model has not seen; none when there are none.
+/// Pictures that the model has not seen; none when there are none. A folder goes before a known set of its name.
 std::shared_ptr<const Dataset> open_unseen(const EvaluateOptions& o, const Observer& observer) {
   if (o.held_out) return open_test_part(*o.held_out, observer);
   const KnownSet* known = find_known_set(o.data);
-  if (!known || !known->has_test_part) return nullptr;
+  if (!fs::is_directory(o.data) && !(known && known->has_test_part)) return nullptr;
   const std::string other = o.split.value_or("train") == "test" ? "train" : "test";
-  return open_dataset({.path_or_name = o.data, .split = other}, observer);
+  try {
+    return open_dataset({.path_or_name = o.data, .split = other}, observer);
+  } catch (const NoSuchSplit&) {
+    return nullptr;
+  }
 }
 
 EvaluateResult evaluate_quality(const EvaluateOptions& o, const Observer& observer, const std::stop_token& stop) {

@@ -81,8 +81,8 @@ struct EvaluateOptions : MachineOptions {
         field("num_reference", &O::num_reference, "use only so many of them, drawn at random; 0 = all"),
         field(
             "held_out", &O::held_out,
-            "pictures that the model has not seen, to calibrate the check for copies; default: the test part of a set "
-            "known by name, else the training pictures themselves, each among the others"),
+            "pictures that the model has not seen, to calibrate the check for copies; default: the test part of --data "
+            "where it has one, else the training pictures themselves, each among the others"),
         field("random_flip", &O::random_flip, "the model learnt from mirror images too: compare with them as well"),
         field("resolution", &O::resolution, "pixels; default: the model's size, or that of --samples"),
         field("center_crop", &O::center_crop, "crop the middle instead of a random place"),
