@@ -151,12 +151,11 @@ class Page(html.parser.HTMLParser):
 def test_a_sweep_of_two_by_two_gives_a_ranked_table_and_one_page(here):
     done = run("recipe", "sweep", "tiny.json", "--vary", "lr=1e-4,4e-3", "--vary", "batch=8,16", "--halving", 0, "--output-dir", "s",
                "--held-out-images", 40, cwd=here)
-    header, *rows = done.stdout.splitlines()[:5]
-    assert all(column in header.split() for column in ("rank", "learning_rate", "train_batch_size", "held_out", "loss", "time", "memory"))
-    ranks = [row.split() for row in rows]
+    header, *ranks = [re.split(" {2,}", line.strip()) for line in done.stdout.splitlines()[:5]]
+    assert all(column in header for column in ("rank", "learning_rate", "train_batch_size", "held_out", "loss", "time", "memory"))
     assert [row[0] for row in ranks] == ["1", "2", "3", "4"]
-    scores = [float(row[header.split().index("held_out")]) for row in ranks]
-    assert scores == sorted(scores) and ranks[0][header.split().index("learning_rate")] == "0.004"
+    scores = [float(row[header.index("held_out")]) for row in ranks]
+    assert scores == sorted(scores) and ranks[0][header.index("learning_rate")] == "0.004"
     page = Page()
     text = (here / "s/report.html").read_text()
     page.feed(text)

@@ -169,15 +169,14 @@ Comparison compare_runs(std::vector<RunSummary> runs, const CompareOptions& opti
 
 ComparisonTable table_of(const Comparison& comparison) {
   ComparisonTable table{{"rank", "run"}, {}};
-  for (const auto& setting : comparison.settings)
-    table.columns.push_back(setting == "model_config_name_or_path" ? "network" : setting);
   for (const char* column : {"held_out", "loss"}) table.columns.emplace_back(column);
   for (const auto& number : comparison.numbers) table.columns.push_back(number);
   for (const char* column : {"steps", "time", "memory", "state"}) table.columns.emplace_back(column);
+  for (const auto& setting : comparison.settings)  // last: they may be many, and long
+    table.columns.push_back(setting == "model_config_name_or_path" ? "network" : setting);
   for (size_t i = 0; i < comparison.runs.size(); ++i) {
     const RunSummary& run = comparison.runs[i].run;
     std::vector<std::string> row = {std::to_string(i + 1), run.name};
-    for (const auto& setting : comparison.settings) row.push_back(setting_text(run, setting));
     const auto number = [&](const std::string& name) {
       const auto value = run.number(name);
       row.push_back(value && std::isfinite(*value) ? rounded_text(*value) : "-");
@@ -189,6 +188,7 @@ ComparisonTable table_of(const Comparison& comparison) {
     row.push_back(run.result.seconds ? human_seconds(*run.result.seconds) : "-");
     row.push_back(run.result.peak_memory_bytes ? human_bytes(static_cast<double>(*run.result.peak_memory_bytes)) : "-");
     row.push_back(run.result.status.substr(0, run.result.status.find(':')));
+    for (const auto& setting : comparison.settings) row.push_back(setting_text(run, setting));
     table.rows.push_back(std::move(row));
   }
   return table;

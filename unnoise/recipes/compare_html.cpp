@@ -28,7 +28,7 @@ th, td { text-align: left; padding: .35rem .8rem .35rem 0; border-bottom: 1px so
 th { color: var(--dim); font-weight: 600; } tr.best td { font-weight: 600; } td.ranked { color: var(--mark); }
 .plot { width: 100%; min-width: 32rem; max-width: 50rem; height: auto; display: block; border-radius: 6px; background: #fff; margin: .6rem 0; }
 .runs { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); gap: 1rem; }
-.run { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: .8rem; min-width: 0; }
+.run { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: .8rem; min-width: 0; overflow-wrap: anywhere; }
 .run img { width: 100%; height: auto; image-rendering: pixelated; border-radius: 4px; display: block; margin: .5rem 0; }
 .run h3 { margin: 0; font-size: 1rem; } .swatch { display: inline-block; width: .8rem; height: .8rem; border-radius: 2px; margin-right: .4rem; }
 code { display: block; overflow-x: auto; background: var(--page); border: 1px solid var(--line); border-radius: 4px; padding: .4rem .5rem;
