@@ -37,7 +37,9 @@ bench:
 asan:
 	@cmake --preset asan > build/configure-asan.log || { cat build/configure-asan.log; exit 1; }
 	@cmake --build build-asan -j $(JOBS) --target core_test kernels_test io_test data_test
-	@for layer in core kernels io data; do ASAN_OPTIONS=detect_leaks=0 build-asan/$${layer}_test --gtest_brief=1 || exit 1; done
+	@for layer in core kernels io data; do \
+	  ASAN_OPTIONS=detect_leaks=0 LD_LIBRARY_PATH=build-asan build-asan/$${layer}_test --gtest_brief=1 || exit 1; \
+	done  # the sanitizer's dlopen does not see the run path that leads to our modules
 
 tsan:
 	@cmake --preset tsan > build/configure-tsan.log || { cat build/configure-tsan.log; exit 1; }

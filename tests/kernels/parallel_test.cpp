@@ -35,8 +35,8 @@ TEST(ParallelFor, IsSerialInsideAnother) {
   EXPECT_EQ(sums, std::vector<int>(4, 100));
 }
 
-// Loops one after the other at once, and after pauses in which the threads have begun to yield or to sleep.
-TEST(ParallelFor, NoLoopIsLostWhetherItsThreadsSpinYieldOrSleep) {
+// Loops one right after the other, and with pauses after which the threads still spin, or sleep.
+TEST(ParallelFor, NoLoopIsLostWhetherItsThreadsSpinOrSleep) {
   const int before = num_threads();
   set_num_threads(3);
   for (const int pause_us : {0, 20, 200, 5000}) {

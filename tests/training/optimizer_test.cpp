@@ -144,7 +144,8 @@ TEST(Optimizer, MuonMovesAllDirectionsAlike) {
   EXPECT_TRUE(muon_moves("down_blocks.0.resnets.0.conv1.weight", matrix));
   for (const char* name : {"conv_in.weight", "conv_out.weight", "class_embedding.weight"})
     EXPECT_FALSE(muon_moves(name, matrix)) << name;
-  EXPECT_FALSE(muon_moves("down_blocks.0.resnets.0.conv1.bias", at::zeros({4})));
+  for (const Shape& vector : {Shape{4}, Shape{1, 4}, Shape{4, 1}})
+    EXPECT_FALSE(muon_moves("linear", at::zeros(vector)));
 }
 
 TEST(Optimizer, RefusesAStateThatDoesNotFitAndKeepsItsOwn) {

@@ -27,7 +27,7 @@ constexpr int kSpins = 1000;  // about 20 us
 
 thread_local bool inside_loop = false;
 
-void pause() {
+void spin_pause() {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
 #elif defined(__aarch64__)
@@ -40,17 +40,16 @@ class Signal {
  public:
   void set(uint32_t value) { value_.store(value, std::memory_order_relaxed); }  ///< while nobody waits
   uint32_t get() const { return value_.load(std::memory_order_acquire); }
-  /// Adds, and wakes the thread that waits. The new number.
-  uint32_t add(uint32_t amount) {
-    const uint32_t now = value_.fetch_add(amount) + amount;
+  /// Adds, and wakes the thread that waits.
+  void add(uint32_t amount) {
+    value_.fetch_add(amount);
     if (asleep_.load()) wake();
-    return now;
   }
   /// The number once it is no longer `old`.
   uint32_t wait(uint32_t old) {
     for (int i = 0; i < kSpins; ++i) {
       if (const uint32_t now = get(); now != old) return now;
-      pause();
+      spin_pause();
     }
     asleep_.store(true);  // before the last look at the number: whoever changes it after that sees the sleeper
     while (value_.load() == old) sleep(old);

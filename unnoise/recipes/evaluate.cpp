@@ -103,14 +103,19 @@ MeasuredSet open_measured(const EvaluateOptions& o, const Observer& observer) {
   return measured;
 }
 
+/// A smaller test part would be too coarse a scale; the training pictures then are the scale.
+constexpr int64_t kFewestUnseen = 100;
+
 /// Pictures that the model has not seen; none when there are none. A folder goes before a known set of its name.
 std::shared_ptr<const Dataset> open_unseen(const EvaluateOptions& o, const Observer& observer) {
   if (o.held_out) return open_test_part(*o.held_out, observer);
   const KnownSet* known = find_known_set(o.data);
-  if (!fs::is_directory(o.data) && !(known && known->has_test_part)) return nullptr;
+  std::error_code ec;
+  if (!fs::is_directory(o.data, ec) && !(known && known->has_test_part)) return nullptr;
   const std::string other = o.split.value_or("train") == "test" ? "train" : "test";
   try {
-    return open_dataset({.path_or_name = o.data, .split = other}, observer);
+    const auto unseen = open_dataset({.path_or_name = o.data, .split = other}, observer);
+    return unseen->size() < kFewestUnseen ? nullptr : unseen;
   } catch (const NoSuchSplit&) {
     return nullptr;
   }

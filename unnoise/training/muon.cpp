@@ -55,7 +55,8 @@ Tensor newton_schulz_fast(Tensor x) {
 
 bool muon_moves(const std::string& name, const Tensor& parameter) {
   const auto has = [&](const char* part) { return name.find(part) != std::string::npos; };
-  return parameter.dim() >= 2 && !has("conv_in") && !has("conv_out") && !has("class_embedding");
+  const bool is_matrix = parameter.dim() >= 2 && parameter.size(0) > 1 && parameter.numel() > parameter.size(0);
+  return is_matrix && !has("conv_in") && !has("conv_out") && !has("class_embedding");
 }
 
 Tensor orthogonalized(const Tensor& g) {

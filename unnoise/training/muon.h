@@ -8,8 +8,8 @@
 
 namespace unnoise {
 
-/// Matrices of the hidden layers. Vectors, the first and the last convolution and embedding tables are AdamW's: their
-/// singular values mean something else (Jordan et al. 2024).
+/// Matrices of the hidden layers. Vectors (one row or one column is one), the first and the last convolution and
+/// embedding tables are AdamW's: their singular values mean something else (Jordan et al. 2024).
 bool muon_moves(const std::string& name, const Tensor& parameter);
 
 /// The nearest matrix to g [rows, columns] whose singular values are all alike, about: five Newton-Schulz steps
