@@ -18,17 +18,6 @@ namespace unnoise::kernels {
 /// Transformed inputs of a block of tiles, which all threads then read: measured best among 1, 2, 4 and 8 MiB.
 inline constexpr int64_t kBlockBytes = int64_t{2} << 20;
 
-/// The largest buffers, of a layer's transformed weights or their gradients and of a block: no two calls of a thread
-/// need them at once, whatever their type and direction.
-inline Scratch& all_weights_scratch() {
-  thread_local Scratch scratch;
-  return scratch;
-}
-inline Scratch& block_scratch() {
-  thread_local Scratch scratch;
-  return scratch;
-}
-
 }  // namespace unnoise::kernels
 #endif
 
@@ -57,18 +46,13 @@ HWY_INLINE void multiply_tiles(const bf16* v, int64_t in, const bf16* z, int64_t
 /// Tiles whose products with one panel are made together, frequency after frequency, and then put back.
 inline constexpr int64_t kChunk = 2 * kTileRows;
 
-template <class F>
-int64_t panel_size(const Conv3x3Shape& shape) {
-  return kFrequencies<F> * shape.in_channels * kPanel;
-}
-
 /// All panels' weights as the products read them.
 template <class F, class P>
-void transform_all_weights(const Conv3x3Shape& shape, const ConvWeights& w, P* u) {
+void transform_all_weights(const Conv3x3Shape& shape, const ConvWeights& w, const WeightPanels<F, P>& u) {
   parallel_for(panels(shape.out_channels), 1, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p)
-      transform_weights<F>(w, p, std::min(kPanel, shape.out_channels - p * kPanel), 0, shape.in_channels,
-                           u + p * panel_size<F>(shape));
+      transform_weights<F>(w, {p * kPanel, std::min(kPanel, shape.out_channels - p * kPanel), 0, shape.in_channels},
+                           u[p]);
   });
 }
 
@@ -84,7 +68,8 @@ class PanelProducts {
 
   /// Tiles [first, first + count), whose inputs are v, with ready weights: a chunk at a time, by all threads. Panel by
   /// panel where the weights are more to read than the inputs, else chunk by chunk.
-  void multiply(const Spectrum<P>& v, int64_t first, int64_t count, const P* all_weights, bool by_panel) const {
+  void multiply(const Spectrum<P>& v, int64_t first, int64_t count, const WeightPanels<F, const P>& all_weights,
+                bool by_panel) const {
     const int64_t chunks = (count + kChunk - 1) / kChunk, n = panels(shape_.out_channels);
     parallel_for(n * chunks, 1, [&](int64_t begin, int64_t end) {
       thread_local Scratch scratch;
@@ -98,7 +83,7 @@ class PanelProducts {
   }
 
   /// All tiles of x: each thread transforms a chunk, which then stays in its own cache for all panels.
-  void transform_and_multiply_chunks(const T* x, const P* all_weights) const {
+  void transform_and_multiply_chunks(const T* x, const WeightPanels<F, const P>& all_weights) const {
     const int64_t chunks = (tiles_.count + kChunk - 1) / kChunk, in = shape_.in_channels;
     parallel_for(chunks, 1, [&](int64_t begin, int64_t end) {
       thread_local Scratch product_scratch, spectrum_scratch;
@@ -120,12 +105,12 @@ class PanelProducts {
     const int64_t in = shape_.in_channels;
     parallel_for(panels(shape_.out_channels), 1, [&](int64_t begin, int64_t end) {
       thread_local Scratch weight_scratch, product_scratch;
-      P* u = weight_scratch.get<P>(kFrequencies<F> * std::min(in, kDepth) * kPanel);
+      const PieceSpectrum<P> u{weight_scratch.get<P>(kFrequencies<F> * PieceSpectrum<P>::kStride)};
       const Spectrum<float> m = products(product_scratch, count);
       for (int64_t p = begin; p < end; ++p) {
         for (int64_t c = 0; c < in; c += kDepth) {
           const int64_t depth = std::min(kDepth, in - c);
-          transform_weights<F>(w_, p, outs(p), c, depth, u);
+          transform_weights<F>(w_, {p * kPanel, outs(p), c, depth}, u);
           for (int64_t from = 0; from < count; from += kChunk)
             add_products(v, from, std::min(from + kChunk, count), c, depth, u,
                          {m.at(0, from), kPanel, m.frequency_stride});
@@ -136,11 +121,11 @@ class PanelProducts {
   }
 
  private:
-  static constexpr int64_t kDepth = 64;
+  static constexpr int64_t kDepth = PieceSpectrum<P>::kInputs;
 
   void multiply_chunk(const Spectrum<P>& v, int64_t first, int64_t from, int64_t to, int64_t panel,
-                      const P* all_weights, const Spectrum<float>& m) const {
-    add_products(v, from, to, 0, shape_.in_channels, all_weights + panel * panel_size<F>(shape_), m);
+                      const WeightPanels<F, const P>& all_weights, const Spectrum<float>& m) const {
+    add_products(v, from, to, 0, shape_.in_channels, all_weights[panel], m);
     put_back(first, from, to, panel, m);
   }
 
@@ -150,12 +135,13 @@ class PanelProducts {
   }
 
   /// m (+)= v u of the tiles [from,to), at most kChunk, and `depth` inputs from first_in, which m then starts with.
-  void add_products(const Spectrum<P>& v, int64_t from, int64_t to, int64_t first_in, int64_t depth, const P* u,
+  template <class Weights>
+  void add_products(const Spectrum<P>& v, int64_t from, int64_t to, int64_t first_in, int64_t depth, const Weights& u,
                     const Spectrum<float>& m) const {
     for (int64_t f = 0; f < kFrequencies<F>; ++f) {
       const P* rows[kChunk];
       for (int64_t t = from; t < to; ++t) rows[t - from] = v.at(f, t) + first_in;
-      multiply_rows_with_panel(rows, to - from, depth, u + f * depth * kPanel, m.at(f, 0), first_in > 0);
+      multiply_rows_with_panel(rows, to - from, depth, u.at(f, 0), m.at(f, 0), first_in > 0);
     }
   }
 
@@ -187,21 +173,21 @@ void convolve(const Conv3x3Shape& shape, const T* x, const ConvWeights& w, const
   const int64_t block = (tiles.count + blocks - 1) / blocks;
 
   const int64_t stride = Spectrum<P>::stride(block, in);
-  const P* all_weights = nullptr;
-  if constexpr (std::is_same_v<P, bf16>) all_weights = w.spectra;
-  if (!few && !all_weights) {
-    P* u = all_weights_scratch().get<P>(panels(shape.out_channels) * panel_size<F>(shape));
-    transform_all_weights<F>(shape, w, u);
-    all_weights = u;
+  WeightPanels<F, const P> all_weights{nullptr, in};
+  if constexpr (std::is_same_v<P, bf16>) all_weights.data = w.spectra;
+  if (!few && !all_weights.data) {
+    const WeightPanels<F, P> u{kernel_scratch().get<P>(panels(shape.out_channels) * WeightPanels<F, P>::size(in)), in};
+    transform_all_weights(shape, w, u);
+    all_weights.data = u.data;
   }
   if (!few && kChunk * tile_bytes <= kPrivateBytes) return products.transform_and_multiply_chunks(x, all_weights);
-  const Spectrum<P> v{block_scratch().get<P>(kFrequencies<F> * stride), in, stride};
+  const Spectrum<P> v{second_kernel_scratch().get<P>(kFrequencies<F> * stride), in, stride};
   for (int64_t first = 0; first < tiles.count; first += block) {
     const int64_t count = std::min(block, tiles.count - first);
     parallel_for(count, 1, [&](int64_t begin, int64_t end) {
       transform_inputs<F, SumOver::channels>(tiles, x, first, first + begin, first + end, v);
     });
-    all_weights ? products.multiply(v, first, count, all_weights, few) : products.transform_and_multiply(v, count);
+    all_weights.data ? products.multiply(v, first, count, all_weights, few) : products.transform_and_multiply(v, count);
   }
 }
 
@@ -210,15 +196,14 @@ void weight_gradient(const Conv3x3Shape& shape, const T* x, const T* dy, float* 
   const Tiles<F> tiles{shape.batch, shape.height, shape.width};
   const int64_t in = shape.in_channels, out = shape.out_channels, out_panels = panels(out);
   const int64_t padded = out_panels * kPanel;  // a panel of dy's spectrum may run past its channels
-  const int64_t panel_size = kFrequencies<F> * in * kPanel;
   const int64_t tile_bytes = kFrequencies<F> * (in + padded) * static_cast<int64_t>(sizeof(P));
   const int64_t blocks = (tiles.count * tile_bytes + 2 * kBlockBytes - 1) / (2 * kBlockBytes);
   const int64_t block = ((tiles.count + blocks - 1) / blocks + 1) / 2 * 2;  // whole pairs of tiles
 
   const int64_t v_stride = Spectrum<P>::stride(block, in), z_stride = Spectrum<P>::stride(block, padded);
-  P* const both = block_scratch().get<P>(kFrequencies<F> * (v_stride + z_stride));
+  P* const both = second_kernel_scratch().get<P>(kFrequencies<F> * (v_stride + z_stride));
   const Spectrum<P> v{both, in, v_stride}, z{both + kFrequencies<F> * v_stride, padded, z_stride};
-  float* du = all_weights_scratch().get<float>(out_panels * panel_size);
+  const WeightPanels<F, float> du{kernel_scratch().get<float>(out_panels * WeightPanels<F, float>::size(in)), in};
 
   for (int64_t first = 0; first < tiles.count; first += block) {
     const int64_t count = std::min(block, tiles.count - first);
@@ -230,20 +215,23 @@ void weight_gradient(const Conv3x3Shape& shape, const T* x, const T* dy, float* 
     parallel_for(out_panels * kFrequencies<F>, 1, [&](int64_t begin, int64_t end) {
       for (int64_t task = begin; task < end; ++task) {
         const int64_t p = task / kFrequencies<F>, f = task % kFrequencies<F>;
-        multiply_tiles(v.at(f, 0), in, z.at(f, 0), padded, p, count, du + p * panel_size + f * in * kPanel, first > 0);
+        multiply_tiles(v.at(f, 0), in, z.at(f, 0), padded, p, count, du[p].at(f, 0), first > 0);
       }
     });
   }
   parallel_for(out_panels * in, 16, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
       const int64_t p = task / in;
-      write_weight_gradients<F>(du + p * panel_size, in, task % in, p * kPanel, std::min(kPanel, out - p * kPanel), dw);
+      write_weight_gradients<F>(du[p], in, task % in, p * kPanel, std::min(kPanel, out - p * kPanel), dw);
     }
   });
 }
 
-/// F(4,3) but for maps where most of its tile would lie outside.
-bool prefers_small_tiles(const Conv3x3Shape& shape) { return shape.height <= 2 || shape.width <= 2; }
+/// F(4,3) but for maps where most of its tile would lie outside, and where its few tiles are less work than its
+/// weights: it transforms a kernel to 36 numbers, F(2,3) to 16.
+bool prefers_small_tiles(const Conv3x3Shape& s) {
+  return s.height <= 2 || s.width <= 2 || (s.height <= 4 && s.width <= 4 && s.batch == 1 && !s.batch_invariant);
+}
 
 /// Products of bfloat16 allow F(2,3) only: F(4,3) magnifies their rounding to 2e-2. Its products are fewer by 16/9,
 /// theirs are twice as fast, so they gain a tenth to a third where the products are most of the work, and lose below.
@@ -253,10 +241,10 @@ bool prefers_bf16_products(const Conv3x3Shape& shape) {
 
 /// Of packed weights; 0 where products are of float32: transforming those as it goes is as fast as reading more.
 int64_t packed_size(const Conv3x3Shape& s) {
-  return prefers_bf16_products(s) ? panels(s.out_channels) * panel_size<F23>(s) : 0;
+  return prefers_bf16_products(s) ? panels(s.out_channels) * WeightPanels<F23, bf16>::size(s.in_channels) : 0;
 }
 void pack(const Conv3x3Shape& s, const float* w, bf16* packed) {
-  transform_all_weights<F23>(s, {w, s.in_channels * 9, 9}, packed);
+  transform_all_weights<F23, bf16>(s, {w, s.in_channels * 9, 9}, {packed, s.in_channels});
 }
 
 template <class T>

@@ -107,9 +107,8 @@ void weight_gradient(const ConvShape& s, const float* x, const float* dy, float*
   const bool whole = s.kernel == 1 && s.stride == 1 && depth % kPanel == 0;  // the patches are the map itself
   const int64_t block = whole ? pixels : std::clamp<int64_t>(kBlockBytes / (depth * 4), 1, pixels);
   const int64_t row_chunks = (s.out_channels + kChunk - 1) / kChunk;
-  thread_local Scratch patch_scratch, sum_scratch;
-  float* patches = whole ? nullptr : patch_scratch.get<float>(block * depth + kPanel);
-  float* sums = sum_scratch.get<float>(s.out_channels * padded);
+  float* patches = whole ? nullptr : kernel_scratch().get<float>(block * depth + kPanel);
+  float* sums = second_kernel_scratch().get<float>(s.out_channels * padded);
   for (int64_t first = 0; first < pixels; first += block) {
     const int64_t count = std::min(block, pixels - first);
     if (!whole)
@@ -161,8 +160,7 @@ void pack_taps(const Gather& g, int64_t ins, int64_t outs, const float* data, in
 }
 
 float* tap_scratch(int64_t taps, int64_t ins, int64_t outs) {
-  thread_local Scratch scratch;
-  return scratch.get<float>(packed_size(taps * ins, outs));
+  return kernel_scratch().get<float>(packed_size(taps * ins, outs));
 }
 
 Gather forward_gather(const ConvShape& s) {

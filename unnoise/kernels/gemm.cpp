@@ -111,8 +111,7 @@ void gemm_packed(int64_t m, int64_t n, int64_t k, const Matrix& a, const float* 
 
 void gemm(int64_t m, int64_t n, int64_t k, const Matrix& a, const Matrix& b, float* c, int64_t c_stride,
           const GemmOptions& options) {
-  thread_local Scratch scratch;
-  float* packed = scratch.get<float>(packed_size(k, n));
+  float* packed = kernel_scratch().get<float>(packed_size(k, n));
   pack_panels(k, n, b, packed);
   gemm_packed(m, n, k, a, packed, c, c_stride, options);
 }

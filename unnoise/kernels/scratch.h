@@ -35,4 +35,16 @@ class Scratch {
   std::size_t size_ = 0;
 };
 
+/// For the packed weights and the like of the kernel that this thread runs: a layer's largest buffer. A kernel calls no
+/// other that packs, so that all of them share it.
+inline Scratch& kernel_scratch() {
+  thread_local Scratch scratch;
+  return scratch;
+}
+/// Likewise, for a kernel that needs two.
+inline Scratch& second_kernel_scratch() {
+  thread_local Scratch scratch;
+  return scratch;
+}
+
 }  // namespace unnoise::kernels

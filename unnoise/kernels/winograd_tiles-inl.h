@@ -26,11 +26,19 @@ struct ConvWeights {
   const bf16* spectra = nullptr;  // instead, for products of bfloat16: what transform_weights made of all panels
 };
 
+/// At most a panel of outputs, and some inputs.
+struct WeightPiece {
+  int64_t first_out, outs, first_in, ins;
+};
+
 }  // namespace unnoise::kernels
 #endif
 
 HWY_BEFORE_NAMESPACE();
 namespace unnoise::kernels::HWY_NAMESPACE {
+
+// Small structs are passed by value: behind a reference a compiler reads them anew after every store of a vector, which
+// may alias anything.
 
 /// The tiles of a batch of maps, image by image, row by row.
 template <class F>
@@ -52,18 +60,29 @@ struct Tiles {
 template <class F>
 inline constexpr int64_t kFrequencies = F::kIn* F::kIn;
 
-/// Transformed values of `tiles` tiles: frequency, tile, channel. A frequency's part is a line longer than its values,
-/// so that parts do not fall on the same cache sets.
+/// Transformed values of `rows` tiles, or of a panel's inputs: frequency, row, channel. A frequency's part is a line
+/// longer than its values: else all frequencies of a value would lie in the same set of a cache.
 template <class P>
 struct Spectrum {
   P* data;
   int64_t channels;
   int64_t frequency_stride;
 
-  static int64_t stride(int64_t tiles, int64_t channels) {
-    return tiles * channels + 64 / static_cast<int64_t>(sizeof(P));
+  static constexpr int64_t stride(int64_t rows, int64_t channels) {
+    return rows * channels + 64 / static_cast<int64_t>(sizeof(P));
   }
-  P* at(int64_t frequency, int64_t tile) const { return data + frequency * frequency_stride + tile * channels; }
+  P* at(int64_t frequency, int64_t row) const { return data + frequency * frequency_stride + row * channels; }
+};
+
+/// Panel p of a layer's weights, or of their gradients: a row an input, kPanel outputs; for products of bfloat16 rows
+/// in pairs, [rows/2][kPanel][2].
+template <class F, class P>
+struct WeightPanels {
+  P* data;
+  int64_t in;
+
+  static int64_t size(int64_t in) { return kFrequencies<F> * Spectrum<P>::stride(in, kPanel); }
+  Spectrum<P> operator[](int64_t p) const { return {data + p * size(in), kPanel, Spectrum<P>::stride(in, kPanel)}; }
 };
 
 using Words = hn::RebindToUnsigned<Floats>;
@@ -92,7 +111,7 @@ enum class SumOver { channels, tiles };
 
 /// Puts a vector of channel c of tile t where the sum wants it.
 template <SumOver kSum, class P>
-HWY_INLINE void store_spectrum(const Spectrum<P>& to, int64_t frequency, int64_t tile, int64_t c, Vec v) {
+HWY_INLINE void store_spectrum(Spectrum<P> to, int64_t frequency, int64_t tile, int64_t c, Vec v) {
   if constexpr (kSum == SumOver::tiles && std::is_same_v<P, bf16>) {
     store_paired(v, tile % 2 == 1, to.at(frequency, tile / 2 * 2) + 2 * c);
   } else {
@@ -102,8 +121,7 @@ HWY_INLINE void store_spectrum(const Spectrum<P>& to, int64_t frequency, int64_t
 
 /// B' d B of the tiles [begin,end) of the map x into places [begin - first, ...) of `to`.
 template <class F, SumOver kSum, class T, class P>
-void transform_inputs(const Tiles<F>& tiles, const T* x, int64_t first, int64_t begin, int64_t end,
-                      const Spectrum<P>& to) {
+void transform_inputs(Tiles<F> tiles, const T* x, int64_t first, int64_t begin, int64_t end, Spectrum<P> to) {
   constexpr int kIn = F::kIn;
   const int64_t channels = to.channels;
   thread_local Scratch zero_pixel;
@@ -127,8 +145,8 @@ void transform_inputs(const Tiles<F>& tiles, const T* x, int64_t first, int64_t 
 
 /// A dy A' of the tiles' output gradients, likewise; pixels beyond the map count as zero.
 template <class F, class T, class P>
-void transform_output_gradients(const Tiles<F>& tiles, const T* dy, int64_t channels, int64_t first, int64_t begin,
-                                int64_t end, const Spectrum<P>& to) {
+void transform_output_gradients(Tiles<F> tiles, const T* dy, int64_t channels, int64_t first, int64_t begin,
+                                int64_t end, Spectrum<P> to) {
   constexpr int kIn = F::kIn, kOut = F::kOut;
   for (int64_t tile = begin; tile < end; ++tile) {
     const auto [image, y0, x0] = tiles.place(tile);
@@ -146,14 +164,26 @@ void transform_output_gradients(const Tiles<F>& tiles, const T* dy, int64_t chan
   }
 }
 
-/// G g G' of one panel of outputs and some inputs: u [frequency][inputs][kPanel], for bfloat16
-/// [frequency][inputs/2][kPanel][2]. Columns beyond `outs` keep what they hold.
-template <class F, class P>
-void transform_weights(const ConvWeights& w, int64_t panel, int64_t outs, int64_t first_in, int64_t ins, P* u) {
+/// Transformed weights of at most kInputs inputs, with a stride that the compiler knows: 36 places to store to are more
+/// than there are registers for their addresses.
+template <class P>
+struct PieceSpectrum {
+  static constexpr int64_t kInputs = 64;
+  static constexpr int64_t kStride = Spectrum<P>::stride(kInputs, kPanel);
+  P* data;
+
+  P* at(int64_t frequency, int64_t row) const { return data + frequency * kStride + row * kPanel; }
+};
+
+/// G g G' of a piece, to u's rows from 0 on; u is a spectrum of either kind. Columns beyond its outputs keep what they
+/// hold.
+template <class F, class Weights>
+void transform_weights(ConvWeights w, WeightPiece piece, Weights u) {
+  using P = std::remove_reference_t<decltype(*u.data)>;
   constexpr int kIn = F::kIn;
-  for (int64_t j = 0; j < outs; j += kLanes) {
-    const float* from = w.data + (panel * kPanel + j) * w.out + first_in * w.in;
-    for (int64_t c = 0; c < ins; ++c, from += w.in) {
+  for (int64_t j = 0; j < piece.outs; j += kLanes) {
+    const float* from = w.data + (piece.first_out + j) * w.out + piece.first_in * w.in;
+    for (int64_t c = 0; c < piece.ins; ++c, from += w.in) {
       Vec taps[9];
       load_taps(from, w.out, taps);
       if (w.turned)
@@ -161,11 +191,10 @@ void transform_weights(const ConvWeights& w, int64_t panel, int64_t outs, int64_
       transform_tile<3, kIn>([](const auto& g, auto& t) { F::weights(g, t); },
                              [&](int r, int s) { return taps[r * 3 + s]; },
                              [&](int r, int s, Vec v) {
-                               P* to = u + (r * kIn + s) * ins * kPanel;
                                if constexpr (std::is_same_v<P, bf16>)
-                                 store_paired(v, c % 2 == 1, to + (c / 2 * kPanel + j) * 2);
+                                 store_paired(v, c % 2 == 1, u.at(r * kIn + s, c / 2 * 2) + 2 * j);
                                else
-                                 store_factor(v, to + c * kPanel + j);
+                                 store_factor(v, u.at(r * kIn + s, c) + j);
                              });
     }
   }
@@ -173,8 +202,8 @@ void transform_weights(const ConvWeights& w, int64_t panel, int64_t outs, int64_
 
 /// A' m A of one tile and panel, plus the addends, to the pixels that lie inside the map.
 template <class F, class T>
-HWY_INLINE void write_outputs(const Tiles<F>& tiles, int64_t tile, const float* m, int64_t m_stride, int64_t channel,
-                              int64_t outs, int64_t out_channels, const ConvAddends<T>& addends, T* y) {
+HWY_INLINE void write_outputs(Tiles<F> tiles, int64_t tile, const float* m, int64_t m_stride, int64_t channel,
+                              int64_t outs, int64_t out_channels, ConvAddends<T> addends, T* y) {
   constexpr int kIn = F::kIn, kOut = F::kOut;
   const auto [image, y0, x0] = tiles.place(tile);
   const int64_t rows = std::min<int64_t>(kOut, tiles.height - y0), columns = std::min<int64_t>(kOut, tiles.width - x0);
@@ -197,15 +226,14 @@ HWY_INLINE void write_outputs(const Tiles<F>& tiles, int64_t tile, const float* 
 
 /// G' du G of one panel and input channel, to dw [K,C,3,3].
 template <class F>
-void write_weight_gradients(const float* du, int64_t in_channels, int64_t c, int64_t first_out, int64_t outs,
+void write_weight_gradients(Spectrum<float> du, int64_t in_channels, int64_t c, int64_t first_out, int64_t outs,
                             float* dw) {
   constexpr int kIn = F::kIn;
   for (int64_t j = 0; j < outs; j += kLanes) {
     Vec taps[9];
-    transform_tile<kIn, 3>(
-        [](const auto& u, auto& g) { F::weights_gradient(u, g); },
-        [&](int r, int s) { return hn::Load(kFloats, du + ((r * kIn + s) * in_channels + c) * kPanel + j); },
-        [&](int r, int s, Vec v) { taps[r * 3 + s] = v; });
+    transform_tile<kIn, 3>([](const auto& u, auto& g) { F::weights_gradient(u, g); },
+                           [&](int r, int s) { return hn::Load(kFloats, du.at(r * kIn + s, c) + j); },
+                           [&](int r, int s, Vec v) { taps[r * 3 + s] = v; });
     store_taps(taps, dw + ((first_out + j) * in_channels + c) * 9, in_channels * 9);
   }
 }
