@@ -226,6 +226,10 @@ TEST(GroupNorm, WorksInPlaceAndInParts) {
   group_norm(c.shape, y.data(), c.weight.data(), c.bias.data(), c.eps, c.silu, y.data(), mean.data(), rstd.data());
   EXPECT_EQ(y, expected.y);
   const GroupNormSaved<float> saved{c.x.data(), mean.data(), rstd.data(), c.weight.data(), c.bias.data(), c.silu};
+  auto again = c.x;
+  group_norm_again<float>(c.shape, {again.data(), mean.data(), rstd.data(), c.weight.data(), c.bias.data(), c.silu},
+                          again.data());
+  EXPECT_EQ(again, expected.y);
   group_norm_backward<float>(c.shape, saved, c.dy.data(), nullptr, dweight.data(), dbias.data());
   EXPECT_EQ(dweight, expected.dweight);
   EXPECT_EQ(dbias, expected.dbias);

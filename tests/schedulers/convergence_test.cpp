@@ -87,9 +87,11 @@ TEST_P(Convergence, ErrorFallsAtTheOrder) {
   RecordProperty("order", std::to_string(order));
   std::printf("%s\n%-24s %-60s order %.2f (theory %g)\n", seen.c_str(), row.name.c_str(), row.config.dump().c_str(),
               order, row.order);
-  EXPECT_GT(order, row.order - 0.3) << seen;
+  // A float32 run carries a rounding of some 2e-7, which differs with the width of the processor's vectors.
+  const double tolerance = 0.3 + 2e-7 / std::exp2(e1) / std::log(2.0);
+  EXPECT_GT(order, row.order - tolerance) << seen;
   if (!row.at_least) {
-    EXPECT_LT(order, row.order + 0.3) << seen;
+    EXPECT_LT(order, row.order + tolerance) << seen;
   }
 }
 

@@ -184,6 +184,25 @@ void group_norm(const GroupNormShape& s, const T* x, const float* weight, const 
 }
 
 template <class T>
+void group_norm_again(const GroupNormShape& s, const GroupNormSaved<T>& saved, T* y) {
+  const auto loops = best_loops<T>();
+  const Blocks blocks(s.pixels);
+  const int64_t grain = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, blocks.size * s.channels));
+  parallel_for(s.images * blocks.count, grain, [&](int64_t begin, int64_t end) {
+    static thread_local Scratch scratch;
+    float* const tables = scratch.get<float>(2 * s.channels);
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t image = i / blocks.count, block = i % blocks.count;
+      if (i == begin || block == 0)
+        fill_tables(s, saved.weight, saved.mean + image * s.groups, saved.rstd + image * s.groups, tables);
+      const int64_t offset = (image * s.pixels + block * blocks.size) * s.channels;
+      loops.normalise[saved.silu](saved.x + offset, blocks.length(block), s.channels, tables, tables + s.channels,
+                                  saved.bias, y + offset);
+    }
+  });
+}
+
+template <class T>
 void group_norm_backward(const GroupNormShape& s, const GroupNormSaved<T>& saved, const T* dy, T* dx, float* dweight,
                          float* dbias, T* y) {
   if (s.images * s.pixels * s.channels == 0) {
@@ -245,6 +264,8 @@ template void group_norm(const GroupNormShape&, const float*, const float*, cons
                          float*);
 template void group_norm(const GroupNormShape&, const bf16*, const float*, const float*, double, bool, bf16*, float*,
                          float*);
+template void group_norm_again(const GroupNormShape&, const GroupNormSaved<float>&, float*);
+template void group_norm_again(const GroupNormShape&, const GroupNormSaved<bf16>&, bf16*);
 template void group_norm_backward(const GroupNormShape&, const GroupNormSaved<float>&, const float*, float*, float*,
                                   float*, float*);
 template void group_norm_backward(const GroupNormShape&, const GroupNormSaved<bf16>&, const bf16*, bf16*, float*,

@@ -31,6 +31,10 @@ struct GroupNormSaved {
   bool silu;
 };
 
+/// The y that group_norm wrote, from what it kept; y may be x.
+template <class T>
+void group_norm_again(const GroupNormShape& shape, const GroupNormSaved<T>& saved, T* y);
+
 /// Gradients from dy, the one of y. dx may be null and may be dy; dweight and dbias [channels] are null together. Where
 /// y is given it is written again, which is cheaper on the way than on its own.
 template <class T>

@@ -1,6 +1,5 @@
 #include "unnoise/models/unet2d_blocks.h"
 
-#include <ATen/ops/cat.h>
 #include <c10/core/GradMode.h>
 
 #include "unnoise/models/unet2d_layers.h"
@@ -96,21 +95,19 @@ void UNetBlock::add_layer(const ResnetBlock2D& resnet, const Attention* attentio
 
 Tensor UNetBlock::run_layer(size_t i, const Tensor& x, const Tensor& kept, const Tensor& temb) const {
   const Layer& layer = layers_[i];
-  const auto forward = [&layer](const Tensor& h, const Tensor& time) {
+  const auto forward = [&layer](const Remade& h, const Tensor& time) {
     const Tensor y = (*layer.resnet)(h, time);
     return layer.attention ? (*layer.attention)(y) : y;
   };
-  if (!checkpointing_ || !at::GradMode::is_enabled()) return forward(kept.defined() ? at::cat({x, kept}, 1) : x, temb);
+  if (!checkpointing_ || !at::GradMode::is_enabled())
+    return forward(kept.defined() ? Remade::joined(x, kept) : x, temb);
 
   const Dropout& dropout = layer.resnet->dropout();
   Rng* rng = dropout.is_active() ? dropout.rng() : nullptr;
   if (!kept.defined())
     return checkpoint([forward](const auto& in) { return forward(in[0], in[1]); }, {x, temb}, layer.weights, rng);
-  return checkpoint(
-      [forward](const auto& in) {
-        return forward(at::cat({in[0], in[1]}, 1), in[2]);
-      },
-      {x, kept, temb}, layer.weights, rng);
+  return checkpoint([forward](const auto& in) { return forward(Remade::joined(in[0], in[1]), in[2]); }, {x, kept, temb},
+                    layer.weights, rng);
 }
 
 UNetMidBlock2D::UNetMidBlock2D(const BlockOptions& o, Rng* init) : UNetBlock("UNetMidBlock2D") {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "unnoise/nn/pack_cache.h"
+#include "unnoise/nn/remade.h"
 #include "unnoise/nn/tensor.h"
 
 namespace unnoise {
@@ -20,7 +21,7 @@ struct ConvSums {
 
 /// x [B,C,H,W], weight [K,C,k,k], bias [K] -> [B,K,H',W']; differentiable once by everything. Without autograd the
 /// kernel keeps its own copy of the weights in `cache`.
-Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvGeometry& geometry,
+Tensor conv2d(const Remade& x, const Tensor& weight, const Tensor& bias, const ConvGeometry& geometry,
               const ConvSums& sums = {}, PackCache* cache = nullptr);
 
 /// x [...,in], weight [out,in], bias [out] or undefined -> [...,out]; differentiable once, with a cache likewise.

@@ -146,7 +146,8 @@ NormGradients norm_gradients(const Tensor& x, const Normed& moments, const Tenso
     out.weight = at::empty_like(weight);
     out.bias = at::empty_like(bias);
   }
-  if (wanted.y) out.y = at::empty_like(x);
+  const bool y_in_x = wanted.y && wanted.reuse_x;
+  if (wanted.y) out.y = y_in_x ? x : at::empty_like(x);
   with_type_of(x, [&]<class T>(T) {
     const auto or_null = [](auto zero, const Tensor& t) {
       return t.defined() ? mutable_data<decltype(zero)>(t) : nullptr;
@@ -154,7 +155,9 @@ NormGradients norm_gradients(const Tensor& x, const Normed& moments, const Tenso
     const kernels::GroupNormSaved<T> kept{data<T>(x),          data<float>(moments.mean), data<float>(moments.rstd),
                                           data<float>(weight), data<float>(bias),         s.silu};
     kernels::group_norm_backward<T>(norm_shape(x, s.groups), kept, data<T>(dy), or_null(T{}, out.x),
-                                    or_null(0.0F, out.weight), or_null(0.0F, out.bias), or_null(T{}, out.y));
+                                    or_null(0.0F, out.weight), or_null(0.0F, out.bias),
+                                    y_in_x ? nullptr : or_null(T{}, out.y));
+    if (y_in_x) kernels::group_norm_again(norm_shape(x, s.groups), kept, mutable_data<T>(out.y));
   });
   return out;
 }

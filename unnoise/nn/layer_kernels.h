@@ -23,7 +23,7 @@ struct ConvCall {
       : shape{.batch = x.size(0),
               .height = x.size(2),
               .width = x.size(3),
-              .in_channels = x.size(1),
+              .in_channels = weight.size(1),
               .out_channels = weight.size(0),
               .kernel = weight.size(2),
               .stride = g.stride,
@@ -71,10 +71,11 @@ struct NormGradients {
   Tensor x, weight, bias;
   Tensor y;  ///< normalise's, computed again
 };
-/// From dy, channels-last, which may become the x of the result when `reuse_dy`.
+/// From dy, channels-last. With reuse_dy it may become the x of the result; with reuse_x, x becomes the y.
 struct NormGradientsWanted {
   bool x, parameters;
   bool reuse_dy = false, y = false;
+  bool reuse_x = false;  ///< for y: a pass more over it instead of a map more
 };
 NormGradients norm_gradients(const Tensor& x, const Normed& moments, const Tensor& weight, const Tensor& bias,
                              const NormSettings& settings, const Tensor& dy, const NormGradientsWanted& wanted);

@@ -38,7 +38,7 @@ Conv2d::Conv2d(const Conv2dOptions& options, Rng* init) : options_(options) {
   add_parameter("bias", bias_);
 }
 
-Tensor Conv2d::operator()(const Tensor& x, const ConvSums& sums) const {
+Tensor Conv2d::operator()(const Remade& x, const ConvSums& sums) const {
   const auto& o = options_;
   Tensor y = conv2d(x, weight_, bias_, {o.stride, o.padding, o.end_padding.value_or(o.padding)}, sums, &packed_);
   if (Trace::is_on())

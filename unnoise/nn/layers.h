@@ -29,7 +29,7 @@ class Conv2d final : public Module {
  public:
   Conv2d(const Conv2dOptions& options, Rng* init);
   /// `sums` are added to every output, after the bias.
-  Tensor operator()(const Tensor& x, const ConvSums& sums = {}) const;
+  Tensor operator()(const Remade& x, const ConvSums& sums = {}) const;
   std::string describe() const override;
   const Tensor& weight() const { return weight_; }  ///< [C_out,C_in,k,k]
   const Tensor& bias() const { return bias_; }      ///< [C_out]

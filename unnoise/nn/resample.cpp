@@ -71,7 +71,7 @@ Upsample2D::Upsample2D(int64_t in_channels, int64_t out_channels, Rng* init)
 }
 
 Tensor Upsample2D::operator()(const Tensor& x, std::optional<std::array<int64_t, 2>> size) const {
-  Tensor y = conv_(size ? nearest_resize(x, *size) : resample(x, Resampling::up));
+  Tensor y = conv_(size ? Remade(nearest_resize(x, *size)) : Remade::doubled(x));
   Trace::note(*this, y);
   return y;
 }

@@ -37,7 +37,7 @@ ResnetBlock2D::ResnetBlock2D(const ResnetOptions& o, Rng* init)
   if (conv_shortcut_) add_child("conv_shortcut", *conv_shortcut_);
 }
 
-Tensor ResnetBlock2D::operator()(const Tensor& x, const Tensor& temb) const {
+Tensor ResnetBlock2D::operator()(const Remade& x, const Tensor& temb) const {
   Tensor time;  // [B,C_out], or both parts of it
   if (time_emb_proj_) time = (*time_emb_proj_)(activate(temb, options_.activation));
   const bool scales = time.defined() && options_.time_injection == TimeInjection::scale_shift;
@@ -47,10 +47,10 @@ Tensor ResnetBlock2D::operator()(const Tensor& x, const Tensor& temb) const {
   if (options_.resampling == Resampling::none && uses_silu())
     h = norm_silu_conv(x, norm1_, conv1_, time_sum);
   else
-    h = conv1_(resample(norm_and_activate(norm1_, x), options_.resampling), time_sum);
+    h = conv1_(resample(norm_and_activate(norm1_, x.map), options_.resampling), time_sum);
 
-  Tensor shortcut = resample(x, options_.resampling);
-  if (conv_shortcut_) shortcut = (*conv_shortcut_)(shortcut);
+  const Remade around = options_.resampling == Resampling::none ? x : resample(x.map, options_.resampling);
+  const Tensor shortcut = conv_shortcut_ ? (*conv_shortcut_)(around) : around.map;
   Tensor y;
   if (scales) {
     const auto scale_shift = time.unsqueeze(-1).unsqueeze(-1).chunk(2, 1);

@@ -36,7 +36,7 @@ class ResnetBlock2D final : public Module {
  public:
   ResnetBlock2D(const ResnetOptions& options, Rng* init);
   /// x [B,C_in,H,W], temb [B,temb_channels] -> [B,C_out,H',W'].
-  Tensor operator()(const Tensor& x, const Tensor& temb) const;
+  Tensor operator()(const Remade& x, const Tensor& temb) const;
   std::string describe() const override;
   const Dropout& dropout() const { return dropout_; }
 
