@@ -7,6 +7,7 @@
 
 #include "targets.h"
 #include "unnoise/kernels/conv3x3.h"
+#include "unnoise/kernels/conv3x3_amx.h"
 #include "unnoise/kernels/conv_direct.h"
 #include "unnoise/kernels/gemm.h"
 #include "unnoise/kernels/gemm_bf16.h"
@@ -180,8 +181,12 @@ Floats widened(const std::vector<bf16>& values) {
 // remain.
 TEST(Conv3x3, AgreesWithItsDefinitionInBfloat16) {
   std::mt19937 random(8);
-  for (const bool native : {true, false}) {
-    disable_bf16_products(!native);
+  enum Products { floats, vectors_of_pairs, matrix_units };
+  for (const Products products : {matrix_units, vectors_of_pairs, floats}) {
+    const bool has_units = products == matrix_units && amx::is_available();
+    const bool native = has_units || (products != floats && has_bf16_products());
+    amx::disable(products != matrix_units);
+    disable_bf16_products(products == floats);
     for (int n = 0; n < 8; ++n) {
       auto shape = random_3x3(random);
       if (n % 2 == 0) shape.in_channels = shape.out_channels = 64;  // enough for products of bfloat16
@@ -190,8 +195,8 @@ TEST(Conv3x3, AgreesWithItsDefinitionInBfloat16) {
       const auto x = rounded(c.x), dy = rounded(c.dy);
       const Reference expected(s, widened(x), c.w, widened(dy));
       SCOPED_TRACE(testing::Message() << s.batch << "x" << s.height << "x" << s.width << ", " << s.in_channels << " to "
-                                      << s.out_channels << (native ? ", native" : ", float32 products"));
-      const double products = native && has_bf16_products() ? 5e-3 : kWinograd, ends = 2e-3;
+                                      << s.out_channels << ", products " << products);
+      const double rounding = native ? 5e-3 : kWinograd, ends = 2e-3;
       const Threads threads(1 + n % 4);
       for_each_target([&] {
         std::vector<bf16> y(dy.size()), dx(x.size());
@@ -199,20 +204,21 @@ TEST(Conv3x3, AgreesWithItsDefinitionInBfloat16) {
         conv3x3(as_3x3(s), x.data(), c.w.data(), ConvAddends<bf16>{}, y.data());
         conv3x3_input_gradient(as_3x3(s), dy.data(), c.w.data(), dx.data());
         conv3x3_weight_gradient(as_3x3(s), x.data(), dy.data(), dw.data());
-        EXPECT_LT(relative_error(widened(y), expected.y), products + ends);
+        EXPECT_LT(relative_error(widened(y), expected.y), rounding + ends);
         if (const int64_t size = conv3x3_packed_size(as_3x3(s))) {
-          EXPECT_TRUE(native && has_bf16_products());
+          EXPECT_TRUE(native);
           std::vector<bf16> packed(static_cast<size_t>(size) + 32);
           bf16* const aligned = packed.data() + (-reinterpret_cast<uintptr_t>(packed.data()) & 63) / sizeof(bf16);
           pack_conv3x3(as_3x3(s), c.w.data(), aligned);
           conv3x3_packed(as_3x3(s), x.data(), aligned, {}, y.data());
-          EXPECT_LT(relative_error(widened(y), expected.y), products + ends) << "packed";
+          EXPECT_LT(relative_error(widened(y), expected.y), rounding + ends) << "packed";
         }
-        EXPECT_LT(relative_error(widened(dx), expected.dx), products + ends);
-        EXPECT_LT(relative_error(dw, expected.dw), products);
+        EXPECT_LT(relative_error(widened(dx), expected.dx), rounding + ends);
+        EXPECT_LT(relative_error(dw, expected.dw), rounding);
       });
     }
   }
+  amx::disable(false);
   disable_bf16_products(false);
 }
 

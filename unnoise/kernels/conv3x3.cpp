@@ -6,6 +6,7 @@
 #define HWY_TARGET_INCLUDE "unnoise/kernels/conv3x3.cpp"
 #include <hwy/foreach_target.h>  // must come before the inner loops
 
+#include "unnoise/kernels/conv3x3_amx.h"
 #include "unnoise/kernels/gemm_bf16.h"
 #include "unnoise/kernels/parallel.h"
 #include "unnoise/kernels/scratch.h"
@@ -174,7 +175,7 @@ void convolve(const Conv3x3Shape& shape, const T* x, const ConvWeights& w, const
 
   const int64_t stride = Spectrum<P>::stride(block, in);
   WeightPanels<F, const P> all_weights{nullptr, in};
-  if constexpr (std::is_same_v<P, bf16>) all_weights.data = w.spectra;
+  if constexpr (std::is_same_v<P, bf16>) all_weights.data = w.packed;
   if (!few && !all_weights.data) {
     const WeightPanels<F, P> u{kernel_scratch().get<P>(panels(shape.out_channels) * WeightPanels<F, P>::size(in)), in};
     transform_all_weights(shape, w, u);
@@ -285,10 +286,18 @@ HWY_EXPORT(weight_gradient_bf16);
 
 namespace {
 
+const bf16* pack_for_amx(const Conv3x3Shape& s, const ConvWeights& w) {
+  bf16* const packed = kernel_scratch().get<bf16>(amx::packed_size(s.in_channels, s.out_channels));
+  amx::pack(s.in_channels, s.out_channels, w, packed);
+  return packed;
+}
+
 template <class T>
 void convolve_on_target(const Conv3x3Shape& s, const T* x, const ConvWeights& w, const ConvAddends<T>& addends, T* y) {
   if constexpr (std::is_same_v<T, float>)
     HWY_DYNAMIC_DISPATCH(convolve_float)(s, x, w, addends, y);
+  else if (amx::is_available())
+    amx::convolve(s, x, w.packed ? w.packed : pack_for_amx(s, w), addends, y);
   else
     HWY_DYNAMIC_DISPATCH(convolve_bf16)(s, x, w, addends, y);
 }
@@ -304,13 +313,18 @@ void conv3x3(const Conv3x3Shape& s, const T* x, const float* w, const ConvAddend
   convolve_on_target(s, x, {w, s.in_channels * 9, 9}, addends, y);
 }
 
-int64_t conv3x3_packed_size(const Conv3x3Shape& s) { return HWY_DYNAMIC_DISPATCH(packed_size)(s); }
+int64_t conv3x3_packed_size(const Conv3x3Shape& s) {
+  return amx::is_available() ? amx::packed_size(s.in_channels, s.out_channels) : HWY_DYNAMIC_DISPATCH(packed_size)(s);
+}
 
-void pack_conv3x3(const Conv3x3Shape& s, const float* w, bf16* packed) { HWY_DYNAMIC_DISPATCH(pack)(s, w, packed); }
+void pack_conv3x3(const Conv3x3Shape& s, const float* w, bf16* packed) {
+  if (amx::is_available()) return amx::pack(s.in_channels, s.out_channels, {w, s.in_channels * 9, 9}, packed);
+  HWY_DYNAMIC_DISPATCH(pack)(s, w, packed);
+}
 
 void conv3x3_packed(const Conv3x3Shape& s, const bf16* x, const bf16* packed, const ConvAddends<bf16>& addends,
                     bf16* y) {
-  convolve_on_target(s, x, {.data = nullptr, .out = 0, .in = 0, .spectra = packed}, addends, y);
+  convolve_on_target(s, x, {.data = nullptr, .out = 0, .in = 0, .packed = packed}, addends, y);
 }
 
 template <class T>
@@ -323,6 +337,8 @@ template <class T>
 void conv3x3_weight_gradient(const Conv3x3Shape& s, const T* x, const T* dy, float* dw) {
   if constexpr (std::is_same_v<T, float>)
     HWY_DYNAMIC_DISPATCH(weight_gradient_float)(s, x, dy, dw);
+  else if (amx::is_available())
+    amx::weight_gradient(s, x, dy, dw);
   else
     HWY_DYNAMIC_DISPATCH(weight_gradient_bf16)(s, x, dy, dw);
 }

@@ -10,21 +10,14 @@
 #include <algorithm>
 
 #include "unnoise/kernels/conv3x3.h"
+#include "unnoise/kernels/conv_weights.h"
 #include "unnoise/kernels/scratch.h"
 #include "unnoise/kernels/vector_io-inl.h"
 #include "unnoise/kernels/winograd-inl.h"
 
-#ifndef UNNOISE_KERNELS_CONV_WEIGHTS
-#define UNNOISE_KERNELS_CONV_WEIGHTS
+#ifndef UNNOISE_KERNELS_WEIGHT_PIECE
+#define UNNOISE_KERNELS_WEIGHT_PIECE
 namespace unnoise::kernels {
-
-/// Weights as the sum sees them: tap (r, s) from input i to output o is data[o * out + i * in + (r, s)].
-struct ConvWeights {
-  const float* data;
-  int64_t out, in;
-  bool turned = false;            // by 180 degrees
-  const bf16* spectra = nullptr;  // instead, for products of bfloat16: what transform_weights made of all panels
-};
 
 /// At most a panel of outputs, and some inputs.
 struct WeightPiece {
