@@ -7,7 +7,7 @@
 
 #include "targets.h"
 #include "unnoise/kernels/conv3x3.h"
-#include "unnoise/kernels/conv3x3_amx.h"
+#include "unnoise/kernels/conv_amx.h"
 #include "unnoise/kernels/conv_direct.h"
 #include "unnoise/kernels/gemm.h"
 #include "unnoise/kernels/gemm_bf16.h"
@@ -220,6 +220,44 @@ TEST(Conv3x3, AgreesWithItsDefinitionInBfloat16) {
   }
   amx::disable(false);
   disable_bf16_products(false);
+}
+
+// Products of what was rounded to bfloat16, summed in float32: only the weights' rounding and the output's remain.
+TEST(Amx, MultipliesRowsAsAKernelOfOneDoes) {
+  if (!amx::is_available()) GTEST_SKIP() << "no matrix units";
+  std::mt19937 random(9);
+  for (int n = 0; n < 10; ++n) {
+    const int64_t height = draw(random, 1, 9), width = draw(random, 1, n < 5 ? 9 : 300);
+    const Case c(
+        {draw(random, 1, 3), height, width, 16 * draw(random, 1, 5), 16 * draw(random, 1, 5), 1, 1, 0, height, width},
+        random);
+    const auto& s = c.shape;
+    SCOPED_TRACE(testing::Message() << s.batch << "x" << height << "x" << width << ", " << s.in_channels << " to "
+                                    << s.out_channels);
+    const auto x = rounded(c.x), dy = rounded(c.dy);
+    const Reference expected(s, widened(x), c.w, widened(dy));
+    const Floats bias = normal(s.out_channels, random);
+    const Threads threads(1 + n % 4);
+    const amx::Shape shape{s.batch, height, width, s.in_channels, s.out_channels, 1};
+    const ConvWeights w{c.w.data(), s.in_channels, 1};
+    std::vector<bf16> y(dy.size()), again(dy.size()), dx(x.size());
+    Floats dw(c.w.size());
+    amx::convolve(shape, x.data(), w, {.bias = bias.data()}, y.data());
+    amx::convolve({s.batch, height, width, s.out_channels, s.in_channels, 1}, dy.data(), {c.w.data(), 1, s.in_channels},
+                  {}, dx.data());
+    amx::weight_gradient(shape, x.data(), dy.data(), dw.data());
+    auto with_bias = expected.y;
+    for (size_t i = 0; i < with_bias.size(); ++i) with_bias[i] += bias[i % bias.size()];
+    EXPECT_LT(relative_error(widened(y), with_bias), 4e-3);
+    EXPECT_LT(relative_error(widened(dx), expected.dx), 4e-3);
+    EXPECT_LT(relative_error(dw, expected.dw), kDirect);
+    Packed packed(amx::packed_size(shape) / 2);
+    auto* const to = reinterpret_cast<bf16*>(packed.data());
+    amx::pack(shape, w, to);
+    amx::convolve(shape, x.data(), {.data = nullptr, .out = 0, .in = 0, .packed = to}, {.bias = bias.data()},
+                  again.data());
+    EXPECT_EQ(widened(again), widened(y));
+  }
 }
 
 ConvShape random_direct(std::mt19937& random) {

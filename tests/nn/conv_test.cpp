@@ -20,10 +20,10 @@ struct Case {
 };
 
 /// Winograd's, its odd edges, and what goes to the direct kernel: few channels, 1x1, stride 2 with either padding.
-const Case kCases[] = {{{1, 1, 1}, 32, 48, 3, 12, 9, true, true}, {{1, 1, 1}, 64, 64, 3, 2, 2, false, true},
-                       {{1, 1, 1}, 3, 20, 3, 8, 8, true, false},  {{1, 1, 1}, 20, 3, 3, 8, 8, false, true},
-                       {{1, 0, 0}, 40, 24, 1, 5, 6, false, true}, {{2, 1, 1}, 32, 32, 3, 8, 7, true, false},
-                       {{2, 0, 1}, 16, 32, 3, 8, 8, false, false}};
+const Case kCases[] = {{{1, 1, 1}, 32, 48, 3, 12, 9, true, true},  {{1, 1, 1}, 64, 64, 3, 2, 2, false, true},
+                       {{1, 1, 1}, 3, 20, 3, 8, 8, true, false},   {{1, 1, 1}, 20, 3, 3, 8, 8, false, true},
+                       {{1, 0, 0}, 40, 24, 1, 5, 6, false, true},  {{2, 1, 1}, 32, 32, 3, 8, 7, true, false},
+                       {{2, 0, 1}, 16, 32, 3, 8, 8, false, false}, {{1, 0, 0}, 32, 48, 1, 5, 6, true, true}};
 
 /// Inputs of one case; all take part in the gradient unless told otherwise.
 struct Inputs {
@@ -110,7 +110,7 @@ TEST(Conv, KeepsPackedWeightsUntilTheyChange) {
 }
 
 TEST(Conv, KeepsBfloat16MapsUnderAutocast) {
-  for (const Case& c : {kCases[0], kCases[1]}) {  // the others are LibTorch's own
+  for (const Case& c : {kCases[0], kCases[1], kCases[7]}) {  // the others are LibTorch's own
     SCOPED_TRACE(testing::Message() << c.in << " to " << c.out << ", stride " << c.geometry.stride);
     const Inputs inputs(c);
     const Tensor exact = inputs.run(c, Kernels::plain);
@@ -128,6 +128,26 @@ TEST(Conv, KeepsBfloat16MapsUnderAutocast) {
       EXPECT_LT(relative_difference(actual[i], expected[i]), 2e-2) << i;
     }
   }
+}
+
+// On matrix units ours, elsewhere LibTorch's.
+TEST(Linear, KeepsBfloat16RowsUnderAutocast) {
+  Rng rng(7);
+  const Tensor x = rng.normal({3, 21, 48}).set_requires_grad(true);
+  const Tensor weight = rng.normal({80, 48}).set_requires_grad(true);
+  const Tensor bias = rng.normal({80}).set_requires_grad(true);
+  const auto results = [&](bool in_bf16) {
+    std::optional<Autocast> autocast;
+    if (in_bf16) autocast.emplace();
+    const Tensor y = linear(x, weight, bias);
+    autocast.reset();
+    auto all = torch::autograd::grad({probe(y)}, {x, weight, bias});
+    all.push_back(y.detach());
+    return all;
+  };
+  const auto exact = results(false), rounded = results(true);
+  EXPECT_EQ(rounded.back().scalar_type(), at::kBFloat16);
+  for (size_t i = 0; i < exact.size(); ++i) EXPECT_LT(relative_difference(rounded[i], exact[i]), 2e-2) << i;
 }
 
 TEST(Linear, AgreesWithThePlainPath) {

@@ -6,7 +6,7 @@
 #define HWY_TARGET_INCLUDE "unnoise/kernels/conv3x3.cpp"
 #include <hwy/foreach_target.h>  // must come before the inner loops
 
-#include "unnoise/kernels/conv3x3_amx.h"
+#include "unnoise/kernels/conv_amx.h"
 #include "unnoise/kernels/gemm_bf16.h"
 #include "unnoise/kernels/parallel.h"
 #include "unnoise/kernels/scratch.h"
@@ -286,18 +286,14 @@ HWY_EXPORT(weight_gradient_bf16);
 
 namespace {
 
-const bf16* pack_for_amx(const Conv3x3Shape& s, const ConvWeights& w) {
-  bf16* const packed = kernel_scratch().get<bf16>(amx::packed_size(s.in_channels, s.out_channels));
-  amx::pack(s.in_channels, s.out_channels, w, packed);
-  return packed;
-}
+amx::Shape amx_shape(const Conv3x3Shape& s) { return {s.batch, s.height, s.width, s.in_channels, s.out_channels}; }
 
 template <class T>
 void convolve_on_target(const Conv3x3Shape& s, const T* x, const ConvWeights& w, const ConvAddends<T>& addends, T* y) {
   if constexpr (std::is_same_v<T, float>)
     HWY_DYNAMIC_DISPATCH(convolve_float)(s, x, w, addends, y);
   else if (amx::is_available())
-    amx::convolve(s, x, w.packed ? w.packed : pack_for_amx(s, w), addends, y);
+    amx::convolve(amx_shape(s), x, w, addends, y);
   else
     HWY_DYNAMIC_DISPATCH(convolve_bf16)(s, x, w, addends, y);
 }
@@ -314,11 +310,11 @@ void conv3x3(const Conv3x3Shape& s, const T* x, const float* w, const ConvAddend
 }
 
 int64_t conv3x3_packed_size(const Conv3x3Shape& s) {
-  return amx::is_available() ? amx::packed_size(s.in_channels, s.out_channels) : HWY_DYNAMIC_DISPATCH(packed_size)(s);
+  return amx::is_available() ? amx::packed_size(amx_shape(s)) : HWY_DYNAMIC_DISPATCH(packed_size)(s);
 }
 
 void pack_conv3x3(const Conv3x3Shape& s, const float* w, bf16* packed) {
-  if (amx::is_available()) return amx::pack(s.in_channels, s.out_channels, {w, s.in_channels * 9, 9}, packed);
+  if (amx::is_available()) return amx::pack(amx_shape(s), {w, s.in_channels * 9, 9}, packed);
   HWY_DYNAMIC_DISPATCH(pack)(s, w, packed);
 }
 
@@ -338,7 +334,7 @@ void conv3x3_weight_gradient(const Conv3x3Shape& s, const T* x, const T* dy, flo
   if constexpr (std::is_same_v<T, float>)
     HWY_DYNAMIC_DISPATCH(weight_gradient_float)(s, x, dy, dw);
   else if (amx::is_available())
-    amx::weight_gradient(s, x, dy, dw);
+    amx::weight_gradient(amx_shape(s), x, dy, dw);
   else
     HWY_DYNAMIC_DISPATCH(weight_gradient_bf16)(s, x, dy, dw);
 }

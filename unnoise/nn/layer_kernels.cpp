@@ -78,7 +78,37 @@ std::optional<at::ScalarType> kernel_type(const Tensor& x, const Tensor& weight,
   const auto type = autocast ? at::autocast::get_autocast_dtype(at::kCPU) : x.scalar_type();
   if (type == at::kFloat) return type;
   // In half precision LibTorch's direct convolution is good where Winograd's does not fit.
-  return autocast && type == at::kBFloat16 && ConvCall(x, weight, g).is_3x3() ? std::optional(type) : std::nullopt;
+  if (!autocast || type != at::kBFloat16) return std::nullopt;
+  const ConvCall call(x, weight, g);
+  const bool is_ours = call.is_3x3() || (call.is_1x1() && kernels::amx::takes(call.as_1x1()));
+  return is_ours ? std::optional(type) : std::nullopt;
+}
+
+void multiply_on_amx(const kernels::amx::Shape& shape, const Tensor& x, const Tensor& w, const Tensor& bias,
+                     const OptionalTensor& image_bias_in, const OptionalTensor& residual_in, PackCache* cache,
+                     const Tensor& y) {
+  const Tensor residual = residual_in ? channels_last(*residual_in) : Tensor();
+  const Tensor image_bias = image_bias_in ? image_bias_in->contiguous() : Tensor();
+  kernels::ConvWeights weights{data<float>(w), shape.in_channels, 1};
+  Tensor packed;
+  if (cache) {
+    packed = cache->get(w, at::kBFloat16, kernels::amx::packed_size(shape),
+                        [&](Tensor& to) { kernels::amx::pack(shape, weights, mutable_data<kernels::bf16>(to)); });
+    weights.packed = data<kernels::bf16>(packed);
+  }
+  kernels::amx::convolve(
+      shape, data<kernels::bf16>(x), weights,
+      {data_or_null<float>(bias), data_or_null<float>(image_bias), data_or_null<kernels::bf16>(residual)},
+      mutable_data<kernels::bf16>(y));
+}
+
+void input_gradient_on_amx(const kernels::amx::Shape& s, const Tensor& gradient, const Tensor& w, const Tensor& dx) {
+  kernels::amx::convolve({s.batch, s.height, s.width, s.out_channels, s.in_channels, 1}, data<kernels::bf16>(gradient),
+                         {data<float>(w), 1, s.in_channels}, {}, mutable_data<kernels::bf16>(dx));
+}
+
+void weight_gradient_on_amx(const kernels::amx::Shape& s, const Tensor& x, const Tensor& gradient, const Tensor& dw) {
+  kernels::amx::weight_gradient(s, data<kernels::bf16>(x), data<kernels::bf16>(gradient), mutable_data<float>(dw));
 }
 
 Tensor convolve(const ConvCall& call, const Tensor& x, const Tensor& w, const Tensor& bias,
@@ -87,6 +117,10 @@ Tensor convolve(const ConvCall& call, const Tensor& x, const Tensor& w, const Te
   Tensor y = feature_map(s, s.out_channels, s.out_height, s.out_width, x);
   if (call.is_3x3()) {
     with_type_of(x, [&]<class T>(T) { convolve_3x3<T>(call, x, w, bias, image_bias, residual, cache, y); });
+    return y;
+  }
+  if (x.scalar_type() == at::kBFloat16) {
+    multiply_on_amx(call.as_1x1(), x, w, bias, image_bias, residual, cache, y);
     return y;
   }
   convolve_directly(call, x, w, bias, cache, y);
@@ -102,6 +136,8 @@ Tensor input_gradient(const ConvCall& call, const Tensor& gradient, const Tensor
     with_type_of(gradient, [&]<class T>(T) {
       kernels::conv3x3_input_gradient(call.as_3x3(), data<T>(gradient), data<float>(w), mutable_data<T>(dx));
     });
+  else if (gradient.scalar_type() == at::kBFloat16)
+    input_gradient_on_amx(call.as_1x1(), gradient, w, dx);
   else
     kernels::conv_direct_input_gradient(s, data<float>(gradient), data<float>(w), mutable_data<float>(dx));
   return dx;
@@ -113,6 +149,8 @@ Tensor weight_gradient(const ConvCall& call, const Tensor& x, const Tensor& grad
     with_type_of(x, [&]<class T>(T) {
       kernels::conv3x3_weight_gradient(call.as_3x3(), data<T>(x), data<T>(gradient), mutable_data<float>(dw));
     });
+  else if (x.scalar_type() == at::kBFloat16)
+    weight_gradient_on_amx(call.as_1x1(), x, gradient, dw);
   else
     kernels::conv_direct_weight_gradient(call.shape, data<float>(x), data<float>(gradient), mutable_data<float>(dw));
   return dw;

@@ -11,6 +11,7 @@
 #include "unnoise/kernels/gemm.h"
 #include "unnoise/nn/conv.h"
 #include "unnoise/nn/kernel_choice.h"
+#include "unnoise/nn/layer_kernels.h"
 #include "unnoise/nn/once_differentiable.h"
 
 namespace unnoise {
@@ -28,6 +29,10 @@ Tensor multiply(const Tensor& x, const Tensor& w, const std::optional<Tensor>& b
   auto shape = x.sizes().vec();
   shape.back() = out;
   Tensor y = at::empty(shape, x.options());
+  if (x.scalar_type() == at::kBFloat16) {
+    multiply_on_amx({1, 1, rows, in, out, 1}, x, w, bias.value_or(Tensor()), {}, {}, cache, y);
+    return y;
+  }
   const kernels::GemmOptions options{.bias = bias ? bias->const_data_ptr<float>() : nullptr};
   const kernels::Matrix a{x.const_data_ptr<float>(), in, 1}, b{w.const_data_ptr<float>(), 1, in};
   if (cache) {
@@ -56,9 +61,17 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     const auto tensors = context->get_saved_variables();
     const Tensor &x = tensors[0], &w = tensors[1];
     const Tensor gradient = output_gradients[0].contiguous();
-    const float* dy = gradient.const_data_ptr<float>();
     const int64_t out = w.size(0), in = w.size(1), rows = x.numel() / in;
     Tensor dx, dw, d_bias;
+    if (context->saved_data["has_bias"].toBool() && context->needs_input_grad(2))
+      d_bias = image_sums(gradient.view({1, rows, 1, out}).permute({0, 3, 1, 2}))[0];
+    if (x.scalar_type() == at::kBFloat16) {
+      const kernels::amx::Shape shape{1, 1, rows, in, out, 1};
+      if (context->needs_input_grad(0)) input_gradient_on_amx(shape, gradient, w, dx = at::empty_like(x));
+      if (context->needs_input_grad(1)) weight_gradient_on_amx(shape, x, gradient, dw = at::empty_like(w));
+      return {dx, dw, d_bias};
+    }
+    const float* dy = gradient.const_data_ptr<float>();
     if (context->needs_input_grad(0)) {
       dx = at::empty_like(x);
       kernels::gemm(rows, in, out, {dy, out, 1}, {w.const_data_ptr<float>(), in, 1}, dx.mutable_data_ptr<float>(), in);
@@ -67,22 +80,29 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
       dw = at::empty_like(w);
       kernels::gemm(out, in, rows, {dy, 1, out}, {x.const_data_ptr<float>(), in, 1}, dw.mutable_data_ptr<float>(), in);
     }
-    if (context->saved_data["has_bias"].toBool() && context->needs_input_grad(2)) {
-      d_bias = at::empty({out}, w.options());
-      kernels::pixel_sums(1, rows, out, dy, d_bias.mutable_data_ptr<float>());
-    }
     return {dx, dw, d_bias};
   }
 };
 
+/// The type of x that the kernels should work on, or nothing where they should not.
+std::optional<at::ScalarType> linear_type(const Tensor& x, const Tensor& weight) {
+  const int64_t out = weight.size(0), in = weight.size(1);
+  if (!use_fast_kernels(x) || weight.scalar_type() != at::kFloat) return std::nullopt;
+  if (!deterministic() && x.numel() < kFewestRows * in) return std::nullopt;
+  const bool autocast = at::autocast::is_autocast_enabled(at::kCPU);
+  const auto type = autocast ? at::autocast::get_autocast_dtype(at::kCPU) : x.scalar_type();
+  const bool is_ours =
+      autocast ? type == at::kBFloat16 && kernels::amx::takes({1, 1, x.numel() / in, in, out, 1}) : type == at::kFloat;
+  return is_ours ? std::optional(type) : std::nullopt;
+}
+
 }  // namespace
 
-Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias_in, PackCache* cache) {
-  const bool fast = use_fast_kernels(x) && x.scalar_type() == at::kFloat && weight.scalar_type() == at::kFloat &&
-                    !at::autocast::is_autocast_enabled(at::kCPU) &&
-                    (deterministic() || x.numel() >= kFewestRows * weight.size(1));
+Tensor linear(const Tensor& x_in, const Tensor& weight, const Tensor& bias_in, PackCache* cache) {
+  const auto type = linear_type(x_in, weight);
   const std::optional<Tensor> bias = bias_in.defined() ? std::optional<Tensor>(bias_in) : std::nullopt;
-  if (!fast) return at::linear(x, use_fast_kernels(x) ? autocast_weight(weight, cache) : weight, bias);
+  if (!type) return at::linear(x_in, use_fast_kernels(x_in) ? autocast_weight(weight, cache) : weight, bias);
+  const Tensor x = x_in.to(*type);
   if (c10::GradMode::is_enabled()) return LinearFunction::apply(x, weight, bias);
   return multiply(x.contiguous(), weight.contiguous(), bias, cache && PackCache::is_for(weight) ? cache : nullptr);
 }

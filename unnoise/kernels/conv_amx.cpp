@@ -1,4 +1,4 @@
-#include "unnoise/kernels/conv3x3_amx.h"
+#include "unnoise/kernels/conv_amx.h"
 
 #include <algorithm>
 #include <atomic>
@@ -29,20 +29,21 @@ std::atomic<bool> is_disabled{false};
 int64_t blocks(int64_t count) { return (count + kBlock - 1) / kBlock; }
 int64_t round_up(int64_t count) { return blocks(count) * kBlock; }
 
-/// The pixels of a batch with their zeros between, as one sequence.
+/// The pixels of a batch as one sequence, with the zeros between them that a 3x3 kernel sees.
 struct Grid {
-  int64_t batch, height, width;
+  int64_t batch, height, width, border;
 
-  explicit Grid(const Conv3x3Shape& s) : batch(s.batch), height(s.height), width(s.width) {}
-  int64_t row() const { return width + 1; }
-  int64_t first() const { return row() + 1; }  ///< place of the first pixel
+  explicit Grid(const Shape& s) : batch(s.batch), height(s.height), width(s.width), border(s.kernel == 3 ? 1 : 0) {}
+  int64_t row() const { return width + border; }
+  int64_t first() const { return border * (row() + 1); }  ///< place of the first pixel
   /// Places from the first pixel to the last, the zeros between them among these.
-  int64_t span() const { return ((batch - 1) * (height + 1) + height) * row() - 1; }
+  int64_t span() const { return ((batch - 1) * (height + border) + height) * row() - border; }
   /// What a tap may reach from any block of places that begins inside the span.
   int64_t size() const { return first() + round_up(span()) + first(); }
-  int64_t shift(int64_t tap) const { return (tap / 3 - 1) * row() + tap % 3 - 1; }
+  int64_t shift(int64_t tap) const { return border * ((tap / 3 - 1) * row() + tap % 3 - 1); }
   /// Number of the pixel at that place of the span, or -1.
   int64_t pixel(int64_t place) const {
+    if (border == 0) return place < span() ? place : -1;
     const int64_t at = place + first(), line = at / row(), x = at % row() - 1;
     const int64_t image = (line - 1) / (height + 1), y = (line - 1) % (height + 1);
     return image < batch && y < height && x >= 0 ? (image * height + y) * width + x : -1;
@@ -53,8 +54,8 @@ struct Grid {
 
 void disable(bool disabled) { is_disabled.store(disabled, std::memory_order_relaxed); }
 
-int64_t packed_size(int64_t in_channels, int64_t out_channels) {
-  return blocks(out_channels) * 9 * round_up(in_channels) * kPanel;
+int64_t packed_size(const Shape& s) {
+  return blocks(s.out_channels) * s.kernel * s.kernel * round_up(s.in_channels) * kPanel;
 }
 
 #if UNNOISE_HAVE_AMX
@@ -164,25 +165,27 @@ inline __m512i multiples(int64_t stride) {
   return _mm512_mullo_epi32(lanes, _mm512_set1_epi32(static_cast<int>(stride)));
 }
 
-/// The grid of a map, [size][depth], depth being the channels filled up to whole blocks.
+void copy_pixels(const bf16* from, int64_t count, int64_t channels, int64_t depth, bf16* to) {
+  for (int64_t i = 0; i < count; ++i, from += channels, to += depth) {
+    std::memcpy(to, from, static_cast<size_t>(channels) * sizeof(bf16));
+    std::fill_n(to + channels, depth - channels, bf16{});
+  }
+}
+
+/// The grid of a map, [size][depth], depth being the channels filled up to whole blocks. Some more can be read.
 const bf16* make_grid(const Grid& grid, const bf16* x, int64_t channels, int64_t depth, Scratch& scratch) {
-  bf16* const to = scratch.get<bf16>((grid.size() + kLanes) * depth);  // transposing reads whole vectors
-  const int64_t lines = (grid.size() + grid.row() - 1) / grid.row();
-  const auto bytes = [](int64_t count) { return static_cast<size_t>(count) * sizeof(bf16); };
-  parallel_for(lines, std::max<int64_t>(1, 16384 / (grid.row() * depth)), [&](int64_t begin, int64_t end) {
+  bf16* const to = scratch.get<bf16>((grid.size() + kLanes) * depth);
+  const int64_t line_size = grid.border ? grid.row() : kBlock, lines = (grid.size() + line_size - 1) / line_size;
+  parallel_for(lines, std::max<int64_t>(1, 16384 / (line_size * depth)), [&](int64_t begin, int64_t end) {
     for (int64_t line = begin; line < end; ++line) {
-      const int64_t at = line * grid.row();
-      const int64_t pixel = grid.pixel(at + 1 - grid.first());
-      if (pixel < 0) {
-        std::memset(to + at * depth, 0, bytes((std::min(at + grid.row(), grid.size()) - at) * depth));
-        continue;
-      }
-      std::memset(to + at * depth, 0, bytes(depth));
-      for (int64_t i = 0; i < grid.width; ++i) {
-        bf16* const p = to + (at + 1 + i) * depth;
-        std::memcpy(p, x + (pixel + i) * channels, bytes(channels));
-        std::memset(p + channels, 0, bytes(depth - channels));
-      }
+      const int64_t at = line * line_size;
+      const int64_t pixel = grid.pixel(at + grid.border - grid.first()), before = pixel < 0 ? 0 : grid.border;
+      int64_t pixels = 0;
+      if (pixel >= 0) pixels = grid.border ? grid.width : std::min(line_size, grid.span() - at);
+      std::fill_n(to + at * depth, before * depth, bf16{});
+      copy_pixels(x + std::max<int64_t>(pixel, 0) * channels, pixels, channels, depth, to + (at + before) * depth);
+      const int64_t left = std::min(line_size, grid.size() - at) - before - pixels;
+      std::fill_n(to + (at + before + pixels) * depth, left * depth, bf16{});
     }
   });
   return to;
@@ -229,33 +232,41 @@ void transpose_two_channels(const bf16* grid, int64_t depth, int64_t first, int6
 
 }  // namespace
 
-void pack(int64_t in_channels, int64_t out_channels, const ConvWeights& w, bf16* packed) {
-  const int64_t depth = round_up(in_channels), tap_size = depth * kPanel;
-  parallel_for(blocks(out_channels) * (depth / 2), 16, [&](int64_t begin, int64_t end) {
+void pack(const Shape& s, const ConvWeights& w, bf16* packed) {
+  const int64_t taps = s.kernel * s.kernel, depth = round_up(s.in_channels), tap_size = depth * kPanel;
+  parallel_for(blocks(s.out_channels) * (depth / 2), 16, [&](int64_t begin, int64_t end) {
     const __m512i from_out = multiples(w.out);
     for (int64_t task = begin; task < end; ++task) {
       const int64_t panel = task / (depth / 2), c = task % (depth / 2) * 2;
       for (int64_t j = 0; j < kPanel; j += kLanes)
-        for (int64_t tap = 0; tap < 9; ++tap) {
+        for (int64_t tap = 0; tap < taps; ++tap) {
           __m512i pairs = _mm512_setzero_si512();
-          if (c < in_channels && panel * kPanel + j < out_channels) {
-            const float* from = w.data + (panel * kPanel + j) * w.out + c * w.in + (w.turned ? 8 - tap : tap);
+          if (c < s.in_channels && panel * kPanel + j < s.out_channels) {
+            const float* from = w.data + (panel * kPanel + j) * w.out + c * w.in + (w.turned ? taps - 1 - tap : tap);
             pairs = paired(words(_mm512_i32gather_ps(from_out, from, 4)),
                            words(_mm512_i32gather_ps(from_out, from + w.in, 4)));
           }
-          _mm512_storeu_si512(packed + (panel * 9 + tap) * tap_size + c * kPanel + 2 * j, pairs);
+          _mm512_storeu_si512(packed + (panel * taps + tap) * tap_size + c * kPanel + 2 * j, pairs);
         }
     }
   });
 }
 
-void convolve(const Conv3x3Shape& s, const bf16* x, const bf16* packed, const ConvAddends<bf16>& addends, bf16* y) {
+void convolve(const Shape& s, const bf16* x, const ConvWeights& w, const ConvAddends<bf16>& addends, bf16* y) {
+  if (s.batch * s.height * s.width == 0) return;
   constexpr int64_t kChunk = 8;  // blocks of places whose rows stay in the second cache for all panels
   const Grid grid(s);
+  const int64_t taps = s.kernel * s.kernel;
   const int64_t depth = round_up(s.in_channels), out_panels = blocks(s.out_channels),
                 place_blocks = blocks(grid.span());
   const bf16* const rows = make_grid(grid, x, s.in_channels, depth, second_kernel_scratch());
   const int64_t chunks = (place_blocks + kChunk - 1) / kChunk;
+  const bf16* packed = w.packed;
+  if (!packed) {
+    bf16* const to = kernel_scratch().get<bf16>(packed_size(s));
+    pack(s, w, to);
+    packed = to;
+  }
   parallel_for(chunks * out_panels, 1, [&](int64_t begin, int64_t end) {
     const Tiles tiles;
     Sums sums;
@@ -264,9 +275,9 @@ void convolve(const Conv3x3Shape& s, const bf16* x, const bf16* packed, const Co
       const int64_t last_block = std::min(place_blocks, (task / out_panels + 1) * kChunk);
       for (int64_t block = task / out_panels * kChunk; block < last_block; ++block) {
         Sums::clear();
-        for (int64_t tap = 0; tap < 9; ++tap)
+        for (int64_t tap = 0; tap < taps; ++tap)
           add_products(rows + (grid.first() + block * kBlock + grid.shift(tap)) * depth, depth,
-                       packed + (panel * 9 + tap) * depth * kPanel, 2 * kPanel, depth);
+                       packed + (panel * taps + tap) * depth * kPanel, 2 * kPanel, depth);
         sums.store();
         const int64_t places = std::min(kBlock, grid.span() - block * kBlock);
         for (int64_t i = 0; i < places; ++i)
@@ -278,11 +289,16 @@ void convolve(const Conv3x3Shape& s, const bf16* x, const bf16* packed, const Co
   });
 }
 
-void weight_gradient(const Conv3x3Shape& s, const bf16* x, const bf16* dy, float* dw) {
+void weight_gradient(const Shape& s, const bf16* x, const bf16* dy, float* dw) {
+  if (s.batch * s.height * s.width == 0) {
+    std::fill_n(dw, s.out_channels * s.in_channels * s.kernel * s.kernel, 0.0F);
+    return;
+  }
   constexpr int64_t kPlaces = 1024;  // at once: their columns and rows fit the second cache
   const Grid grid(s);
+  const int64_t taps = s.kernel * s.kernel;
   const int64_t in_depth = round_up(s.in_channels), out_depth = round_up(s.out_channels), halo = grid.first();
-  const int64_t stride = round_up(kPlaces + 2 * halo), tasks = 9 * blocks(s.in_channels) * blocks(s.out_channels);
+  const int64_t stride = round_up(kPlaces + 2 * halo), tasks = taps * blocks(s.in_channels) * blocks(s.out_channels);
   thread_local Scratch grid_scratch, sum_scratch;
   const bf16* const map = make_grid(grid, x, s.in_channels, in_depth, grid_scratch);
   bf16* const rows = second_kernel_scratch().get<bf16>(in_depth * stride + kPlaces * out_depth + out_depth);
@@ -304,7 +320,8 @@ void weight_gradient(const Conv3x3Shape& s, const bf16* x, const bf16* dy, float
     parallel_for(tasks, 1, [&](int64_t begin, int64_t end) {
       const Tiles tiles;
       for (int64_t task = begin; task < end; ++task) {
-        const int64_t tap = task % 9, in = task / 9 % blocks(s.in_channels), out = task / 9 / blocks(s.in_channels);
+        const int64_t tap = task % taps, in = task / taps % blocks(s.in_channels),
+                      out = task / taps / blocks(s.in_channels);
         place == 0 ? Sums::clear() : sums[task].load();
         add_products(rows + in * kBlock * stride + halo + grid.shift(tap), stride, columns + out * 2 * kBlock,
                      2 * out_depth, count);
@@ -313,12 +330,12 @@ void weight_gradient(const Conv3x3Shape& s, const bf16* x, const bf16* dy, float
     });
   }
   parallel_for(s.in_channels, 4, [&](int64_t begin, int64_t end) {
-    const __m512i outs = multiples(s.in_channels * 9);
+    const __m512i outs = multiples(s.in_channels * taps);
     for (int64_t c = begin; c < end; ++c)
       for (int64_t k = 0; k < s.out_channels; k += kLanes)
-        for (int64_t tap = 0; tap < 9; ++tap) {
-          const Sums& from = sums[(k / kBlock * blocks(s.in_channels) + c / kBlock) * 9 + tap];
-          _mm512_i32scatter_ps(dw + (k * s.in_channels + c) * 9 + tap, outs,
+        for (int64_t tap = 0; tap < taps; ++tap) {
+          const Sums& from = sums[(k / kBlock * blocks(s.in_channels) + c / kBlock) * taps + tap];
+          _mm512_i32scatter_ps(dw + (k * s.in_channels + c) * taps + tap, outs,
                                _mm512_loadu_ps(from.at[c % kBlock] + k % kBlock), 4);
         }
   });
@@ -330,9 +347,9 @@ void weight_gradient(const Conv3x3Shape& s, const bf16* x, const bf16* dy, float
 #else
 
 bool is_available() { return false; }
-void pack(int64_t, int64_t, const ConvWeights&, bf16*) {}
-void convolve(const Conv3x3Shape&, const bf16*, const bf16*, const ConvAddends<bf16>&, bf16*) {}
-void weight_gradient(const Conv3x3Shape&, const bf16*, const bf16*, float*) {}
+void pack(const Shape&, const ConvWeights&, bf16*) {}
+void convolve(const Shape&, const bf16*, const ConvWeights&, const ConvAddends<bf16>&, bf16*) {}
+void weight_gradient(const Shape&, const bf16*, const bf16*, float*) {}
 
 #endif
 
