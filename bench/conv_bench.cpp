@@ -98,31 +98,47 @@ BENCHMARK(conv3x3_weight_gradient<bf16>)->Apply(training_shapes);
 BENCHMARK(conv3x3_packed_bf16)->Apply(sampling_shapes);
 
 /// Batch, size, channels in and out, kernel, stride.
-void conv_direct_forward(benchmark::State& state) {
+template <class Run>
+void conv_direct(benchmark::State& state, const Run& run) {
   const int64_t size = state.range(1), kernel = state.range(4), stride = state.range(5);
   const ConvShape s{state.range(0), size,   size,       state.range(2), state.range(3),
                     kernel,         stride, kernel / 2, size / stride,  size / stride};
   Scratch scratch[3];
+  const int64_t outputs = s.batch * s.out_height * s.out_width * s.out_channels;
   const int64_t weights = s.in_channels * s.out_channels * kernel * kernel;
   float* x = scratch[0].get<float>(s.batch * size * size * s.in_channels);
-  float* y = scratch[1].get<float>(s.batch * s.out_height * s.out_width * s.out_channels);
+  float* y = scratch[1].get<float>(outputs);
   float* w = scratch[2].get<float>(weights);
   std::fill(x, x + s.batch * size * size * s.in_channels, 0.0F);
+  std::fill(y, y + outputs, 0.0F);
   std::fill(w, w + weights, 0.0F);
-  for (auto _ : state) conv_direct(s, x, w, nullptr, y);
+  for (auto _ : state) run(s, x, w, y);
   const double pixels = static_cast<double>(s.batch * s.out_height * s.out_width);
   count_work(state, 2 * pixels * static_cast<double>(weights),
              4.0 * (static_cast<double>(s.batch * size * size * s.in_channels) +
                     pixels * static_cast<double>(s.out_channels) + static_cast<double>(weights)));
 }
-BENCHMARK(conv_direct_forward)
-    ->Args({64, 32, 3, 64, 3, 1})
-    ->Args({64, 32, 64, 3, 3, 1})
-    ->Args({64, 32, 64, 64, 3, 2})
-    ->Args({16, 16, 256, 256, 3, 2})
-    ->Args({64, 16, 128, 256, 1, 1})
-    ->UseRealTime()
-    ->Unit(benchmark::kMicrosecond);
+void conv_direct_forward(benchmark::State& state) {
+  conv_direct(state, [](const ConvShape& s, const float* x, const float* w, float* y) {
+    kernels::conv_direct(s, x, w, nullptr, y);
+  });
+}
+void conv_direct_weight_gradient(benchmark::State& state) {
+  conv_direct(state, [](const ConvShape& s, const float* x, float* w, const float* y) {
+    kernels::conv_direct_weight_gradient(s, x, y, w);
+  });
+}
+void direct_shapes(benchmark::internal::Benchmark* b) {
+  b->Args({64, 32, 3, 64, 3, 1})
+      ->Args({64, 32, 64, 3, 3, 1})
+      ->Args({64, 32, 64, 64, 3, 2})
+      ->Args({16, 16, 256, 256, 3, 2})
+      ->Args({64, 16, 128, 256, 1, 1})
+      ->UseRealTime()
+      ->Unit(benchmark::kMicrosecond);
+}
+BENCHMARK(conv_direct_forward)->Apply(direct_shapes);
+BENCHMARK(conv_direct_weight_gradient)->Apply(direct_shapes);
 
 }  // namespace
 }  // namespace unnoise::bench

@@ -1,5 +1,7 @@
 #include "unnoise/kernels/conv3x3.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #undef HWY_TARGET_INCLUDE
@@ -19,6 +21,16 @@ namespace unnoise::kernels {
 /// Transformed inputs of a block of tiles, which all threads then read: measured best among 1, 2, 4 and 8 MiB.
 inline constexpr int64_t kBlockBytes = int64_t{2} << 20;
 
+/// What of a chunk's inputs stays in a thread's second cache, beside the weights and products that pass through.
+inline int64_t private_bytes() {
+#ifdef _SC_LEVEL2_CACHE_SIZE
+  static const int64_t cache = std::max<int64_t>(sysconf(_SC_LEVEL2_CACHE_SIZE), 1 << 20);
+#else
+  constexpr int64_t cache = 1 << 20;
+#endif
+  return cache * 6 / 10;
+}
+
 }  // namespace unnoise::kernels
 #endif
 
@@ -27,7 +39,7 @@ namespace unnoise::kernels::HWY_NAMESPACE {
 
 HWY_INLINE void multiply_rows_with_panel(const float* const* rows, int64_t count, int64_t depth, const float* u,
                                          float* m, bool add) {
-  multiply_panel({rows, count, 1, depth}, u, m, kPanel, add);
+  multiply_panel({rows, count, 1, depth, depth >= 128}, u, m, kPanel, add);
 }
 HWY_INLINE void multiply_rows_with_panel(const bf16* const* rows, int64_t count, int64_t depth, const bf16* u, float* m,
                                          bool add) {
@@ -159,8 +171,6 @@ class PanelProducts {
   T* y_;
 };
 
-/// A chunk's inputs stay in a thread's second cache up to this size.
-inline constexpr int64_t kPrivateBytes = int64_t{600} << 10;
 /// Up to this many tiles their products with a panel fit the second cache beside its weights.
 inline constexpr int64_t kFewTiles = 96;
 
@@ -181,7 +191,7 @@ void convolve(const Conv3x3Shape& shape, const T* x, const ConvWeights& w, const
     transform_all_weights(shape, w, u);
     all_weights.data = u.data;
   }
-  if (!few && kChunk * tile_bytes <= kPrivateBytes) return products.transform_and_multiply_chunks(x, all_weights);
+  if (!few && kChunk * tile_bytes <= private_bytes()) return products.transform_and_multiply_chunks(x, all_weights);
   const Spectrum<P> v{second_kernel_scratch().get<P>(kFrequencies<F> * stride), in, stride};
   for (int64_t first = 0; first < tiles.count; first += block) {
     const int64_t count = std::min(block, tiles.count - first);
@@ -215,7 +225,7 @@ void weight_gradient(const Conv3x3Shape& shape, const T* x, const T* dy, float* 
     });
     parallel_for(out_panels * kFrequencies<F>, 1, [&](int64_t begin, int64_t end) {
       for (int64_t task = begin; task < end; ++task) {
-        const int64_t p = task / kFrequencies<F>, f = task % kFrequencies<F>;
+        const int64_t p = task % out_panels, f = task / out_panels;
         multiply_tiles(v.at(f, 0), in, z.at(f, 0), padded, p, count, du[p].at(f, 0), first > 0);
       }
     });

@@ -102,6 +102,7 @@ void copy_patches(const ConvShape& s, const float* x, int64_t first, int64_t cou
 /// dw as [K, taps * C]: dy' times the patches, block of pixels after block.
 void weight_gradient(const ConvShape& s, const float* x, const float* dy, float* dw) {
   constexpr int64_t kBlockBytes = int64_t{4} << 20;
+  constexpr int64_t kLength = 128;  // pixels at once: their values stay in the caches for all tiles of sums
   const int64_t pixels = s.batch * s.out_height * s.out_width, depth = s.kernel * s.kernel * s.in_channels;
   const int64_t depth_panels = panels(depth), padded = depth_panels * kPanel;
   const bool whole = s.kernel == 1 && s.stride == 1 && depth % kPanel == 0;  // the patches are the map itself
@@ -116,12 +117,14 @@ void weight_gradient(const ConvShape& s, const float* x, const float* dy, float*
         copy_patches(s, x, first + begin, end - begin, patches + begin * depth);
       });
     parallel_for(depth_panels * row_chunks, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t task = begin; task < end; ++task) {
-        const int64_t panel = task / row_chunks, o = task % row_chunks * kChunk;
-        multiply_transposed_panel(dy + first * s.out_channels + o, s.out_channels, std::min(kChunk, s.out_channels - o),
-                                  count, (whole ? x : patches) + panel * kPanel, depth,
-                                  sums + o * padded + panel * kPanel, padded, first > 0);
-      }
+      for (int64_t p = 0; p < count; p += kLength)
+        for (int64_t task = begin; task < end; ++task) {
+          const int64_t panel = task / row_chunks, o = task % row_chunks * kChunk;
+          multiply_transposed_panel(dy + (first + p) * s.out_channels + o, s.out_channels,
+                                    std::min(kChunk, s.out_channels - o), std::min(kLength, count - p),
+                                    (whole ? x : patches) + p * depth + panel * kPanel, depth,
+                                    sums + o * padded + panel * kPanel, padded, first + p > 0);
+        }
     });
   }
   const int64_t taps = s.kernel * s.kernel;

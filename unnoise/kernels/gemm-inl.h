@@ -37,18 +37,22 @@ struct RowsOfA {
   int64_t row_count;
   int64_t segments;
   int64_t length;
+  bool prefetch = false;  ///< also fetch what lies behind b, as far as b goes
 };
 
 /// acc[i][:] = sum over s, k of A(i, s, k) * b[(s * length + k) * kPanel + ...], for kRows rows.
 template <int kRows, int kVectors>
 HWY_INLINE void multiply_rows(const RowsOfA& a, int64_t first, const float* HWY_RESTRICT b,
                               Vec (&acc)[kRows][kVectors]) {
+  const int64_t ahead = a.segments * a.length * kPanel + 16;
   for (int64_t s = 0; s < a.segments; ++s) {
     const float* row[kRows];
     for (int i = 0; i < kRows; ++i) row[i] = a.rows[s * a.row_count + first + i];
     for (int64_t k = 0; k < a.length; ++k, b += kPanel) {
       Vec bk[kVectors];
       for (int j = 0; j < kVectors; ++j) bk[j] = hn::Load(kFloats, b + j * kLanes);
+      if (a.prefetch)
+        for (int j = 0; j < kVectors; ++j) __builtin_prefetch(b + ahead + j * kLanes);
       HWY_UNROLL(16)
       for (int i = 0; i < kRows; ++i) {
         const Vec ai = hn::Set(kFloats, row[i][k]);

@@ -31,48 +31,58 @@ namespace unnoise::kernels::HWY_NAMESPACE {
 
 /// Rows that one task multiplies with one panel: A's part of it stays in the second cache.
 inline constexpr int64_t kBlockRows = kTileRows * 8;
-/// Depth of a block, so that kBlockRows x kBlockDepth floats and a panel's part fit there together.
-inline constexpr int64_t kBlockDepth = 512;
+/// Depth of a block, so that kBlockRows x kBlockDepth floats and a panel's part fit there together. Where A lies by
+/// columns, as in the gradient of weights, sums are deep: a panel's part of it stays in the first cache for all rows.
+inline constexpr int64_t kBlockDepth = 512, kBlockDepthByColumns = 256;
 
 void add_bias(int64_t rows, int64_t columns, const float* bias, float* c, int64_t c_stride) {
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = 0; j < columns; ++j) c[i * c_stride + j] += bias[j];
 }
 
-/// C [rows from `first`, columns of panel p]: through a buffer where the panel is wider than C.
-void gemm_block(const GemmTask& t, int64_t first, int64_t rows, int64_t p) {
+/// C [rows from `first`, columns of the panels from first_panel to last_panel]. Panels inside: the part of A is met
+/// again at once. The last panel of C may be narrower, then it goes through a buffer.
+void gemm_block(const GemmTask& t, int64_t first, int64_t rows, int64_t first_panel, int64_t last_panel) {
   alignas(64) float edge[kBlockRows * kPanel];
   const float* row_pointers[kBlockRows];
-  const int64_t column = p * kPanel, columns = std::min(kPanel, t.n - column);
-  const bool whole = columns == kPanel;
-  float* c = t.c + first * t.c_stride + column;
-  float* to = whole ? c : edge;
-  const int64_t to_stride = whole ? t.c_stride : kPanel;
-  for (int64_t depth = 0; depth < t.k; depth += kBlockDepth) {
-    const int64_t length = std::min(kBlockDepth, t.k - depth);
-    const float* panel = t.packed + (p * t.k + depth) * kPanel;
-    const bool add = depth > 0 || (t.options.add && whole);
-    if (t.a.column == 1) {
+  const int64_t most = t.a.column == 1 ? kBlockDepth : kBlockDepthByColumns;
+  float* const c = t.c + first * t.c_stride;
+  for (int64_t depth = 0; depth < t.k; depth += most) {
+    const int64_t length = std::min(most, t.k - depth);
+    if (t.a.column == 1)
       for (int64_t i = 0; i < rows; ++i) row_pointers[i] = t.a.data + (first + i) * t.a.row + depth;
-      multiply_panel({row_pointers, rows, 1, length}, panel, to, to_stride, add);
-    } else {
-      multiply_transposed_panel(t.a.data + first + depth * t.a.column, t.a.column, rows, length, panel, kPanel, to,
-                                to_stride, add);
+    for (int64_t p = first_panel; p < last_panel; ++p) {
+      const bool whole = (p + 1) * kPanel <= t.n;
+      const float* panel = t.packed + (p * t.k + depth) * kPanel;
+      float* to = whole ? c + p * kPanel : edge;
+      const int64_t to_stride = whole ? t.c_stride : kPanel;
+      const bool add = depth > 0 || (t.options.add && whole);
+      if (t.a.column == 1)
+        multiply_panel({row_pointers, rows, 1, length}, panel, to, to_stride, add);
+      else
+        multiply_transposed_panel(t.a.data + first + depth * t.a.column, t.a.column, rows, length, panel, kPanel, to,
+                                  to_stride, add);
     }
   }
-  if (!whole)
-    for (int64_t i = 0; i < rows; ++i)
-      for (int64_t j = 0; j < columns; ++j)
-        c[i * t.c_stride + j] = edge[i * kPanel + j] + (t.options.add ? c[i * t.c_stride + j] : 0);
-  if (t.options.bias) add_bias(rows, columns, t.options.bias + column, c, t.c_stride);
+  const int64_t whole_columns = std::min(last_panel, t.n / kPanel) * kPanel,
+                columns = std::min(last_panel * kPanel, t.n);
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t j = whole_columns; j < columns; ++j)
+      c[i * t.c_stride + j] = edge[i * kPanel + j - whole_columns] + (t.options.add ? c[i * t.c_stride + j] : 0);
+  if (t.options.bias) {
+    const int64_t column = first_panel * kPanel;
+    add_bias(rows, columns - column, t.options.bias + column, c + column, t.c_stride);
+  }
 }
 
 void multiply_blocks(int64_t m, const GemmTask& t) {
   const int64_t blocks = (m + kBlockRows - 1) / kBlockRows, n_panels = panels(t.n);
   parallel_for(blocks * n_panels, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {  // panels inside: the rows of A are met again at once
-      const int64_t block = i / n_panels, first = block * m / blocks;
-      gemm_block(t, first, (block + 1) * m / blocks - first, i % n_panels);
+    while (begin < end) {
+      const int64_t block = begin / n_panels, first = block * m / blocks, first_panel = begin % n_panels;
+      const int64_t last_panel = std::min(n_panels, first_panel + end - begin);
+      gemm_block(t, first, (block + 1) * m / blocks - first, first_panel, last_panel);
+      begin += last_panel - first_panel;
     }
   });
 }
