@@ -22,6 +22,7 @@ namespace unnoise::kernels::amx {
 namespace {
 
 constexpr int64_t kLanes = 16, kBlock = 2 * kLanes;  // a block: two tiles of rows or of columns
+constexpr int64_t kFirstCache = int64_t{48} << 10;
 static_assert(kPanel == kBlock);
 
 std::atomic<bool> is_disabled{false};
@@ -41,13 +42,35 @@ struct Grid {
   /// What a tap may reach from any block of places that begins inside the span.
   int64_t size() const { return first() + round_up(span()) + first(); }
   int64_t shift(int64_t tap) const { return border * ((tap / 3 - 1) * row() + tap % 3 - 1); }
-  /// Number of the pixel at that place of the span, or -1.
-  int64_t pixel(int64_t place) const {
-    if (border == 0) return place < span() ? place : -1;
-    const int64_t at = place + first(), line = at / row(), x = at % row() - 1;
-    const int64_t image = (line - 1) / (height + 1), y = (line - 1) % (height + 1);
-    return image < batch && y < height && x >= 0 ? (image * height + y) * width + x : -1;
+};
+
+/// The pixels of a grid's places one after the other, without a division for each.
+class PixelWalk {
+ public:
+  PixelWalk(const Grid& grid, int64_t place) : grid_(grid) {
+    const int64_t at = place + grid.first(), line = at / grid.row() - grid.border;
+    x_ = at % grid.row() - grid.border;
+    image_ = line / (grid.height + grid.border);
+    y_ = line % (grid.height + grid.border);
   }
+  /// Its number, or -1 where the grid holds zeros.
+  int64_t pixel() const {
+    return x_ >= 0 && y_ >= 0 && y_ < grid_.height && image_ < grid_.batch
+               ? (image_ * grid_.height + y_) * grid_.width + x_
+               : -1;
+  }
+  int64_t image() const { return image_; }
+  void next() {
+    if (++x_ < grid_.width) return;
+    x_ = -grid_.border;
+    if (++y_ < grid_.height + grid_.border) return;
+    y_ = 0;
+    ++image_;
+  }
+
+ private:
+  const Grid& grid_;
+  int64_t image_, y_, x_;
 };
 
 }  // namespace
@@ -62,20 +85,25 @@ int64_t packed_size(const Shape& s) {
 
 namespace {
 
-bool is_granted() {
+bool has_vectors() { return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw"); }
+
+#ifdef UNNOISE_SOFTWARE_TILES  // the tests': tests/kernels/software_tiles.h
+bool has_tiles() { return true; }
+#else
+bool has_tiles() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   constexpr unsigned kBf16 = 1U << 22, kTile = 1U << 24;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & kBf16) == 0 || (d & kTile) == 0) return false;
-  if (!__builtin_cpu_supports("avx512bf16") || !__builtin_cpu_supports("avx512bw")) return false;
   constexpr long kRequest = 0x1023,
                  kTileData = 18;  // ARCH_REQ_XCOMP_PERM: tiles are large, so the system must be asked
   return syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
 }
+#endif
 
 }  // namespace
 
 bool is_available() {
-  static const bool granted = is_granted();
+  static const bool granted = has_vectors() && has_tiles();
   return granted && !is_disabled.load(std::memory_order_relaxed);
 }
 
@@ -179,7 +207,8 @@ const bf16* make_grid(const Grid& grid, const bf16* x, int64_t channels, int64_t
   parallel_for(lines, std::max<int64_t>(1, 16384 / (line_size * depth)), [&](int64_t begin, int64_t end) {
     for (int64_t line = begin; line < end; ++line) {
       const int64_t at = line * line_size;
-      const int64_t pixel = grid.pixel(at + grid.border - grid.first()), before = pixel < 0 ? 0 : grid.border;
+      const int64_t pixel = PixelWalk(grid, at + grid.border - grid.first()).pixel(),
+                    before = pixel < 0 ? 0 : grid.border;
       int64_t pixels = 0;
       if (pixel >= 0) pixels = grid.border ? grid.width : std::min(line_size, grid.span() - at);
       std::fill_n(to + at * depth, before * depth, bf16{});
@@ -207,26 +236,64 @@ void put(const float* sums, int64_t first, int64_t outs, int64_t image, int64_t 
 /// Positions [place, place + count), of a layer's output gradient, as columns of pairs: [count/2][depth][2].
 void pair_places(const Grid& grid, const bf16* dy, int64_t channels, int64_t depth, int64_t place, int64_t count,
                  const bf16* zeros, bf16* to) {
-  const auto row = [&](int64_t p) {
-    const int64_t pixel = p < grid.span() ? grid.pixel(p) : -1;
+  PixelWalk walk(grid, place);
+  const auto next_row = [&] {
+    const int64_t pixel = walk.pixel();
+    walk.next();
     return pixel < 0 ? zeros : dy + pixel * channels;
   };
   for (int64_t p = place; p < place + count; p += 2, to += 2 * depth) {
-    const bf16 *const even = row(p), *const odd = row(p + 1);
+    const bf16 *const even = next_row(), *const odd = next_row();
     for (int64_t c = 0; c < channels; c += kLanes)
       _mm512_storeu_si512(to + 2 * c, paired(words(even + c), words(odd + c)));
     std::memset(to + 2 * channels, 0, static_cast<size_t>(depth - channels) * 2 * sizeof(bf16));
   }
 }
 
-/// rows [2 channels][count] from the grid's places [first, first + count); count is a multiple of kLanes.
-void transpose_two_channels(const bf16* grid, int64_t depth, int64_t first, int64_t channel, int64_t count,
-                            int64_t stride, bf16* to) {
-  const __m512i places = multiples(depth);
-  for (int64_t p = 0; p < count; p += kLanes) {
-    const __m512i two = _mm512_i32gather_epi32(places, grid + (first + p) * depth + channel, 2);
-    store_halves(to + p, two);
-    store_halves(to + stride + p, _mm512_srli_epi32(two, 16));
+/// Transposes 16 vectors of 16 words: v[j] becomes word j of each.
+inline void transpose(__m512i (&v)[16]) {
+  __m512i t[16];
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_epi32(v[i], v[i + 1]);
+    t[i + 1] = _mm512_unpackhi_epi32(v[i], v[i + 1]);
+  }
+  for (int i = 0; i < 16; i += 4)
+    for (int half = 0; half < 2; ++half) {
+      v[i + 2 * half] = _mm512_unpacklo_epi64(t[i + half], t[i + 2 + half]);
+      v[i + 2 * half + 1] = _mm512_unpackhi_epi64(t[i + half], t[i + 2 + half]);
+    }
+  // Now quarter q of v[i + c] holds word 4 q + c of the vectors i to i + 3.
+  for (int c = 0; c < 4; ++c) {
+    const __m512i even0 = _mm512_shuffle_i32x4(v[c], v[4 + c], 0x88);
+    const __m512i even1 = _mm512_shuffle_i32x4(v[8 + c], v[12 + c], 0x88);
+    const __m512i odd0 = _mm512_shuffle_i32x4(v[c], v[4 + c], 0xdd);
+    const __m512i odd1 = _mm512_shuffle_i32x4(v[8 + c], v[12 + c], 0xdd);
+    v[c] = _mm512_shuffle_i32x4(even0, even1, 0x88);
+    v[4 + c] = _mm512_shuffle_i32x4(odd0, odd1, 0x88);
+    v[8 + c] = _mm512_shuffle_i32x4(even0, even1, 0xdd);
+    v[12 + c] = _mm512_shuffle_i32x4(odd0, odd1, 0xdd);
+  }
+}
+
+/// rows [depth][16 of stride] from kLanes places of the grid that holds x; zeros where there is no pixel or channel.
+void transpose_places(const Grid& grid, const bf16* x, int64_t channels, int64_t depth, int64_t place,
+                      const bf16* zeros, int64_t stride, bf16* rows) {
+  const bf16* pixels[kLanes];
+  PixelWalk walk(grid, place);
+  for (const bf16*& from : pixels) {
+    const int64_t pixel = walk.pixel();
+    walk.next();
+    from = pixel < 0 ? zeros : x + pixel * channels;
+  }
+  for (int64_t c = 0; c < depth; c += kBlock) {
+    const __mmask16 words = channels - c < kBlock ? 0xff : 0xffff;  // of two channels each
+    __m512i v[kLanes];
+    for (int64_t i = 0; i < kLanes; ++i) v[i] = _mm512_maskz_loadu_epi32(words, pixels[i] + c);
+    transpose(v);
+    for (int64_t j = 0; j < kLanes; ++j) {
+      store_halves(rows + (c + 2 * j) * stride, v[j]);
+      store_halves(rows + (c + 2 * j + 1) * stride, _mm512_srli_epi32(v[j], 16));
+    }
   }
 }
 
@@ -254,7 +321,7 @@ void pack(const Shape& s, const ConvWeights& w, bf16* packed) {
 
 void convolve(const Shape& s, const bf16* x, const ConvWeights& w, const ConvAddends<bf16>& addends, bf16* y) {
   if (s.batch * s.height * s.width == 0) return;
-  constexpr int64_t kChunk = 8;  // blocks of places whose rows stay in the second cache for all panels
+  constexpr int64_t kChunk = 8;  // blocks of places whose rows and sums stay in the second cache
   const Grid grid(s);
   const int64_t taps = s.kernel * s.kernel;
   const int64_t depth = round_up(s.in_channels), out_panels = blocks(s.out_channels),
@@ -267,24 +334,28 @@ void convolve(const Shape& s, const bf16* x, const ConvWeights& w, const ConvAdd
     pack(s, w, to);
     packed = to;
   }
+  // As many taps at once as have weights of a panel that stay in the first cache for all blocks.
+  const int64_t tap_size = depth * kPanel, taps_at_once = std::clamp<int64_t>(kFirstCache / (2 * tap_size), 1, taps);
   parallel_for(chunks * out_panels, 1, [&](int64_t begin, int64_t end) {
     const Tiles tiles;
-    Sums sums;
+    Sums sums[kChunk];
     for (int64_t task = begin; task < end; ++task) {
       const int64_t panel = task % out_panels, first = panel * kPanel, outs = std::min(kPanel, s.out_channels - first);
-      const int64_t last_block = std::min(place_blocks, (task / out_panels + 1) * kChunk);
-      for (int64_t block = task / out_panels * kChunk; block < last_block; ++block) {
-        Sums::clear();
-        for (int64_t tap = 0; tap < taps; ++tap)
-          add_products(rows + (grid.first() + block * kBlock + grid.shift(tap)) * depth, depth,
-                       packed + (panel * taps + tap) * depth * kPanel, 2 * kPanel, depth);
-        sums.store();
-        const int64_t places = std::min(kBlock, grid.span() - block * kBlock);
-        for (int64_t i = 0; i < places; ++i)
-          if (const int64_t pixel = grid.pixel(block * kBlock + i); pixel >= 0)
-            put(sums.at[i], first, outs, pixel / (s.height * s.width), pixel * s.out_channels, addends, s.out_channels,
-                y);
-      }
+      const int64_t first_block = task / out_panels * kChunk, count = std::min(kChunk, place_blocks - first_block);
+      for (int64_t first_tap = 0; first_tap < taps; first_tap += taps_at_once)
+        for (int64_t block = 0; block < count; ++block) {
+          first_tap == 0 ? Sums::clear() : sums[block].load();
+          for (int64_t tap = first_tap; tap < std::min(taps, first_tap + taps_at_once); ++tap)
+            add_products(rows + (grid.first() + (first_block + block) * kBlock + grid.shift(tap)) * depth, depth,
+                         packed + (panel * taps + tap) * tap_size, 2 * kPanel, depth);
+          sums[block].store();
+        }
+      PixelWalk walk(grid, first_block * kBlock);
+      const int64_t places = std::min(count * kBlock, grid.span() - first_block * kBlock);
+      for (int64_t i = 0; i < places; ++i, walk.next())
+        if (const int64_t pixel = walk.pixel(); pixel >= 0)
+          put(sums[i / kBlock].at[i % kBlock], first, outs, walk.image(), pixel * s.out_channels, addends,
+              s.out_channels, y);
     }
   });
 }
@@ -295,37 +366,41 @@ void weight_gradient(const Shape& s, const bf16* x, const bf16* dy, float* dw) {
     return;
   }
   constexpr int64_t kPlaces = 1024;  // at once: their columns and rows fit the second cache
+  constexpr int64_t kLength = 256;   // of these: what two blocks have of them stays in the first for all taps
   const Grid grid(s);
   const int64_t taps = s.kernel * s.kernel;
   const int64_t in_depth = round_up(s.in_channels), out_depth = round_up(s.out_channels), halo = grid.first();
   const int64_t stride = round_up(kPlaces + 2 * halo), tasks = taps * blocks(s.in_channels) * blocks(s.out_channels);
-  thread_local Scratch grid_scratch, sum_scratch;
-  const bf16* const map = make_grid(grid, x, s.in_channels, in_depth, grid_scratch);
-  bf16* const rows = second_kernel_scratch().get<bf16>(in_depth * stride + kPlaces * out_depth + out_depth);
+  thread_local Scratch sum_scratch;
+  const int64_t most = std::max(in_depth, out_depth);
+  bf16* const rows = second_kernel_scratch().get<bf16>(in_depth * stride + kPlaces * out_depth + most);
   bf16 *const columns = rows + in_depth * stride, *const zeros = columns + kPlaces * out_depth;
-  std::memset(zeros, 0, static_cast<size_t>(out_depth) * sizeof(bf16));
+  std::memset(zeros, 0, static_cast<size_t>(most) * sizeof(bf16));
   Sums* const sums = sum_scratch.get<Sums>(tasks);
 
   for (int64_t place = 0; place < grid.span(); place += kPlaces) {
     const int64_t count = std::min(kPlaces, round_up(grid.span() - place));
     const int64_t reached = (count + 2 * halo + kLanes - 1) / kLanes * kLanes;
-    parallel_for(in_depth / 2, 4, [&](int64_t begin, int64_t end) {
-      for (int64_t pair = begin; pair < end; ++pair)
-        transpose_two_channels(map, in_depth, place, 2 * pair, reached, stride, rows + 2 * pair * stride);
+    parallel_for(reached / kLanes, 2, [&](int64_t begin, int64_t end) {
+      for (int64_t at = begin * kLanes; at < end * kLanes; at += kLanes)
+        transpose_places(grid, x, s.in_channels, in_depth, place + at - halo, zeros, stride, rows + at);
     });
     parallel_for(count / 2, 16, [&](int64_t begin, int64_t end) {
       pair_places(grid, dy, s.out_channels, out_depth, place + 2 * begin, 2 * (end - begin), zeros,
                   columns + 2 * begin * out_depth);
     });
-    parallel_for(tasks, 1, [&](int64_t begin, int64_t end) {
+    parallel_for(tasks / taps, 1, [&](int64_t begin, int64_t end) {
       const Tiles tiles;
       for (int64_t task = begin; task < end; ++task) {
-        const int64_t tap = task % taps, in = task / taps % blocks(s.in_channels),
-                      out = task / taps / blocks(s.in_channels);
-        place == 0 ? Sums::clear() : sums[task].load();
-        add_products(rows + in * kBlock * stride + halo + grid.shift(tap), stride, columns + out * 2 * kBlock,
-                     2 * out_depth, count);
-        sums[task].store();
+        const int64_t in = task % blocks(s.in_channels), out = task / blocks(s.in_channels);
+        for (int64_t at = 0; at < count; at += kLength)
+          for (int64_t tap = 0; tap < taps; ++tap) {
+            Sums& sum = sums[task * taps + tap];
+            place + at == 0 ? Sums::clear() : sum.load();
+            add_products(rows + in * kBlock * stride + halo + at + grid.shift(tap), stride,
+                         columns + at * out_depth + out * 2 * kBlock, 2 * out_depth, std::min(kLength, count - at));
+            sum.store();
+          }
       }
     });
   }

@@ -20,8 +20,7 @@ bool is_available();
 void disable(bool disabled);
 
 /// x [batch,height,width,in_channels], y likewise; weights [K,C,kernel,kernel]. Both numbers of channels are multiples
-/// of
-/// 16. A matrix product, x [rows,in] by weights [out,in], is a kernel of 1 with height 1.
+/// of 16. A matrix product, x [rows,in] by weights [out,in], is a kernel of 1 with height 1.
 struct Shape {
   int64_t batch, height, width, in_channels, out_channels;
   int64_t kernel = 3;  ///< 1, or 3 with a pixel of zeros around
