@@ -50,6 +50,17 @@ void conv3x3_forward(benchmark::State& state) {
   for (auto _ : state) conv3x3(m.shape, m.x, m.w, ConvAddends<T>{}, m.y);
   m.count(state);
 }
+/// As a network samples: one picture, and weights that come from memory, not from a cache.
+void conv3x3_sampling(benchmark::State& state) {
+  Maps<float> m(state);
+  const int64_t count = m.shape.in_channels * m.shape.out_channels * 9, copies = (64 << 20) / (4 * count) + 1;
+  Scratch scratch;
+  float* const weights = scratch.get<float>(copies * count);
+  std::fill(weights, weights + copies * count, 0.0F);
+  int64_t copy = 0;
+  for (auto _ : state) conv3x3(m.shape, m.x, weights + copy++ % copies * count, ConvAddends<float>{}, m.y);
+  m.count(state);
+}
 void conv3x3_packed_bf16(benchmark::State& state) {
   Maps<bf16> m(state);
   if (conv3x3_packed_size(m.shape) == 0) return state.SkipWithError("this processor has no products of bfloat16");
@@ -95,6 +106,8 @@ BENCHMARK(conv3x3_input_gradient<float>)->Apply(training_shapes);
 BENCHMARK(conv3x3_weight_gradient<float>)->Apply(training_shapes);
 BENCHMARK(conv3x3_forward<bf16>)->Apply(training_shapes);
 BENCHMARK(conv3x3_weight_gradient<bf16>)->Apply(training_shapes);
+BENCHMARK(conv3x3_forward<float>)->Apply(sampling_shapes);
+BENCHMARK(conv3x3_sampling)->Apply(sampling_shapes);
 BENCHMARK(conv3x3_packed_bf16)->Apply(sampling_shapes);
 
 /// Batch, size, channels in and out, kernel, stride.

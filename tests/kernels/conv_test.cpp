@@ -8,7 +8,9 @@
 #include "targets.h"
 #include "unnoise/kernels/conv3x3.h"
 #include "unnoise/kernels/conv_amx.h"
+#include "unnoise/kernels/conv_bf16.h"
 #include "unnoise/kernels/conv_direct.h"
+#include "unnoise/kernels/few_rows.h"
 #include "unnoise/kernels/gemm.h"
 #include "unnoise/kernels/gemm_bf16.h"
 #include "unnoise/kernels/scratch.h"
@@ -257,6 +259,84 @@ TEST(Amx, MultipliesRowsAsAKernelOfOneDoes) {
     amx::convolve(shape, x.data(), {.data = nullptr, .out = 0, .in = 0, .packed = to}, {.bias = bias.data()},
                   again.data());
     EXPECT_EQ(widened(again), widened(y));
+  }
+}
+
+// The same roundings, on vectors and on matrix units: any step, and the gradients of 1x1.
+TEST(ConvBf16, AgreesWithItsDefinition) {
+  std::mt19937 random(10);
+  for (const bool on_units : {false, true}) {
+    amx::disable(!on_units);
+    for (int n = 0; n < 12; ++n) {
+      const int64_t height = draw(random, 1, 9), width = draw(random, 1, n < 6 ? 9 : 300);
+      ConvShape s{draw(random, 1, 3), height, width, 16 * draw(random, 1, 5), 16 * draw(random, 1, 5), n % 2 ? 1 : 3};
+      s.stride = draw(random, 1, 2);
+      s.padding = n % 2 ? 0 : draw(random, 0, 1);
+      const int64_t end_padding = n % 2 ? 0 : 1;
+      s.out_height = std::max<int64_t>(0, s.height + s.padding + end_padding - s.kernel) / s.stride + 1;
+      s.out_width = std::max<int64_t>(0, s.width + s.padding + end_padding - s.kernel) / s.stride + 1;
+      if (!takes_conv_bf16(s)) continue;
+      SCOPED_TRACE(testing::Message() << s.batch << "x" << height << "x" << width << ", " << s.in_channels << " to "
+                                      << s.out_channels << ", kernel " << s.kernel << ", step " << s.stride);
+      const Case c(s, random);
+      const auto x = rounded(c.x), dy = rounded(c.dy), residual = rounded(normal(std::ssize(c.dy), random));
+      const Reference expected(s, widened(x), c.w, widened(dy));
+      const Floats bias = normal(s.out_channels, random), image_bias = normal(s.batch * s.out_channels, random);
+      auto sums = expected.y;
+      for (size_t i = 0; i < sums.size(); ++i) {
+        const size_t channel = i % bias.size(), image = i / (sums.size() / static_cast<size_t>(s.batch));
+        sums[i] += bias[channel] + image_bias[image * bias.size() + channel] + to_float(residual[i]);
+      }
+      const ConvAddends<bf16> addends{bias.data(), image_bias.data(), residual.data()};
+      const Threads threads(1 + n % 4);
+      for_each_target([&] {
+        std::vector<bf16> y(dy.size()), again(dy.size()), dx(x.size());
+        Floats dw(c.w.size());
+        conv_bf16(s, x.data(), c.w.data(), nullptr, addends, y.data());
+        EXPECT_LT(relative_error(widened(y), sums), 4e-3);
+        Packed packed(conv_bf16_packed_size(s) / 2);
+        auto* const to = reinterpret_cast<bf16*>(packed.data());
+        pack_conv_bf16(s, c.w.data(), to);
+        conv_bf16(s, x.data(), nullptr, to, addends, again.data());
+        EXPECT_EQ(widened(again), widened(y));
+        if (!takes_conv_bf16_gradients(s)) return;
+        conv_bf16_input_gradient(s, dy.data(), c.w.data(), dx.data());
+        conv_bf16_weight_gradient(s, x.data(), dy.data(), dw.data());
+        EXPECT_LT(relative_error(widened(dx), expected.dx), 4e-3);
+        EXPECT_LT(relative_error(dw, expected.dw), kDirect);
+      });
+    }
+  }
+  amx::disable(false);
+}
+
+TEST(FewRows, AgreesWithItsDefinition) {
+  std::mt19937 random(11);
+  for (int n = 0; n < 12; ++n) {
+    const int64_t rows = draw(random, 1, 7), in = draw(random, 1, 150), out = draw(random, 1, 90);
+    const Floats x = normal(rows * in, random), w = normal(out * in, random), bias = normal(out, random);
+    const auto rounded_w = rounded(w);
+    for (const bool rounds : {false, true}) {
+      std::vector<double> expected(static_cast<size_t>(rows * out));
+      for (int64_t r = 0; r < rows; ++r)
+        for (int64_t o = 0; o < out; ++o) {
+          double& sum = expected[static_cast<size_t>(r * out + o)];
+          sum = bias[static_cast<size_t>(o)];
+          for (int64_t i = 0; i < in; ++i) {
+            const auto at = static_cast<size_t>(o * in + i);
+            sum += static_cast<double>(x[static_cast<size_t>(r * in + i)]) * (rounds ? to_float(rounded_w[at]) : w[at]);
+          }
+        }
+      const Threads threads(1 + n % 4);
+      for_each_target([&] {
+        Floats y(expected.size());
+        if (rounds)
+          multiply_few_rows(rows, in, out, x.data(), rounded_w.data(), bias.data(), y.data());
+        else
+          multiply_few_rows(rows, in, out, x.data(), w.data(), bias.data(), y.data());
+        EXPECT_LT(relative_error(y, expected), kDirect);
+      });
+    }
   }
 }
 

@@ -4,6 +4,7 @@
 #include <ATen/autocast_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <c10/core/GradMode.h>
 
 #include "unnoise/kernels/group_norm.h"
 
@@ -77,38 +78,36 @@ std::optional<at::ScalarType> kernel_type(const Tensor& x, const Tensor& weight,
   const bool autocast = at::autocast::is_autocast_enabled(at::kCPU);
   const auto type = autocast ? at::autocast::get_autocast_dtype(at::kCPU) : x.scalar_type();
   if (type == at::kFloat) return type;
-  // In half precision LibTorch's direct convolution is good where Winograd's does not fit.
   if (!autocast || type != at::kBFloat16) return std::nullopt;
   const ConvCall call(x, weight, g);
-  const bool is_ours = call.is_3x3() || (call.is_1x1() && kernels::amx::takes(call.as_1x1()));
+  const bool is_ours = call.is_3x3() || (c10::GradMode::is_enabled() ? kernels::takes_conv_bf16_gradients(call.shape)
+                                                                     : kernels::takes_conv_bf16(call.shape));
   return is_ours ? std::optional(type) : std::nullopt;
 }
 
-void multiply_on_amx(const kernels::amx::Shape& shape, const Tensor& x, const Tensor& w, const Tensor& bias,
-                     const OptionalTensor& image_bias_in, const OptionalTensor& residual_in, PackCache* cache,
-                     const Tensor& y) {
+void convolve_bf16(const kernels::ConvShape& shape, const Tensor& x, const Tensor& w, const Tensor& bias,
+                   const OptionalTensor& image_bias_in, const OptionalTensor& residual_in, PackCache* cache,
+                   const Tensor& y) {
+  using kernels::bf16;
   const Tensor residual = residual_in ? channels_last(*residual_in) : Tensor();
   const Tensor image_bias = image_bias_in ? image_bias_in->contiguous() : Tensor();
-  kernels::ConvWeights weights{data<float>(w), shape.in_channels, 1};
   Tensor packed;
-  if (cache) {
-    packed = cache->get(w, at::kBFloat16, kernels::amx::packed_size(shape),
-                        [&](Tensor& to) { kernels::amx::pack(shape, weights, mutable_data<kernels::bf16>(to)); });
-    weights.packed = data<kernels::bf16>(packed);
-  }
-  kernels::amx::convolve(
-      shape, data<kernels::bf16>(x), weights,
-      {data_or_null<float>(bias), data_or_null<float>(image_bias), data_or_null<kernels::bf16>(residual)},
-      mutable_data<kernels::bf16>(y));
+  if (cache)
+    packed = cache->get(w, at::kBFloat16, kernels::conv_bf16_packed_size(shape),
+                        [&](Tensor& to) { kernels::pack_conv_bf16(shape, data<float>(w), mutable_data<bf16>(to)); });
+  kernels::conv_bf16(shape, data<bf16>(x), data<float>(w), data_or_null<bf16>(packed),
+                     {data_or_null<float>(bias), data_or_null<float>(image_bias), data_or_null<bf16>(residual)},
+                     mutable_data<bf16>(y));
 }
 
-void input_gradient_on_amx(const kernels::amx::Shape& s, const Tensor& gradient, const Tensor& w, const Tensor& dx) {
-  kernels::amx::convolve({s.batch, s.height, s.width, s.out_channels, s.in_channels, 1}, data<kernels::bf16>(gradient),
-                         {data<float>(w), 1, s.in_channels}, {}, mutable_data<kernels::bf16>(dx));
+void input_gradient_bf16(const kernels::ConvShape& s, const Tensor& gradient, const Tensor& w, const Tensor& dx) {
+  using kernels::bf16;
+  kernels::conv_bf16_input_gradient(s, data<bf16>(gradient), data<float>(w), mutable_data<bf16>(dx));
 }
 
-void weight_gradient_on_amx(const kernels::amx::Shape& s, const Tensor& x, const Tensor& gradient, const Tensor& dw) {
-  kernels::amx::weight_gradient(s, data<kernels::bf16>(x), data<kernels::bf16>(gradient), mutable_data<float>(dw));
+void weight_gradient_bf16(const kernels::ConvShape& s, const Tensor& x, const Tensor& gradient, const Tensor& dw) {
+  using kernels::bf16;
+  kernels::conv_bf16_weight_gradient(s, data<bf16>(x), data<bf16>(gradient), mutable_data<float>(dw));
 }
 
 Tensor convolve(const ConvCall& call, const Tensor& x, const Tensor& w, const Tensor& bias,
@@ -120,7 +119,7 @@ Tensor convolve(const ConvCall& call, const Tensor& x, const Tensor& w, const Te
     return y;
   }
   if (x.scalar_type() == at::kBFloat16) {
-    multiply_on_amx(call.as_1x1(), x, w, bias, image_bias, residual, cache, y);
+    convolve_bf16(s, x, w, bias, image_bias, residual, cache, y);
     return y;
   }
   convolve_directly(call, x, w, bias, cache, y);
@@ -137,7 +136,7 @@ Tensor input_gradient(const ConvCall& call, const Tensor& gradient, const Tensor
       kernels::conv3x3_input_gradient(call.as_3x3(), data<T>(gradient), data<float>(w), mutable_data<T>(dx));
     });
   else if (gradient.scalar_type() == at::kBFloat16)
-    input_gradient_on_amx(call.as_1x1(), gradient, w, dx);
+    input_gradient_bf16(s, gradient, w, dx);
   else
     kernels::conv_direct_input_gradient(s, data<float>(gradient), data<float>(w), mutable_data<float>(dx));
   return dx;
@@ -150,7 +149,7 @@ Tensor weight_gradient(const ConvCall& call, const Tensor& x, const Tensor& grad
       kernels::conv3x3_weight_gradient(call.as_3x3(), data<T>(x), data<T>(gradient), mutable_data<float>(dw));
     });
   else if (x.scalar_type() == at::kBFloat16)
-    weight_gradient_on_amx(call.as_1x1(), x, gradient, dw);
+    weight_gradient_bf16(call.shape, x, gradient, dw);
   else
     kernels::conv_direct_weight_gradient(call.shape, data<float>(x), data<float>(gradient), mutable_data<float>(dw));
   return dw;

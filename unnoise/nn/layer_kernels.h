@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "unnoise/kernels/conv3x3.h"
-#include "unnoise/kernels/conv_amx.h"
+#include "unnoise/kernels/conv_bf16.h"
 #include "unnoise/kernels/conv_direct.h"
 #include "unnoise/nn/conv.h"
 #include "unnoise/nn/kernel_choice.h"
@@ -40,11 +40,6 @@ struct ConvCall {
     return shape.kernel == 3 && shape.stride == 1 && shape.padding == 1 && shape.out_height == shape.height &&
            shape.out_width == shape.width && kernels::takes_conv3x3(as_3x3());
   }
-  /// A 1x1 convolution of bf16 maps as the matrix units take it; see amx::takes.
-  kernels::amx::Shape as_1x1() const {
-    return {shape.batch, shape.height, shape.width, shape.in_channels, shape.out_channels, 1};
-  }
-  bool is_1x1() const { return shape.kernel == 1 && shape.stride == 1 && shape.padding == 0; }
 };
 
 /// The type of the maps that the kernels should work on for this call: float or bfloat16; nothing where they should
@@ -54,14 +49,12 @@ std::optional<at::ScalarType> kernel_type(const Tensor& x, const Tensor& weight,
 /// x channels-last, of a type that kernel_type gave; w contiguous float32; `cache` may be null.
 Tensor convolve(const ConvCall& call, const Tensor& x, const Tensor& w, const Tensor& bias,
                 const OptionalTensor& image_bias, const OptionalTensor& residual, PackCache* cache);
-/// y = x w + bias, image_bias and residual, of bf16 on the matrix units. x and y: the shape's rows, dense.
-void multiply_on_amx(const kernels::amx::Shape& shape, const Tensor& x, const Tensor& w, const Tensor& bias,
-                     const OptionalTensor& image_bias, const OptionalTensor& residual, PackCache* cache,
-                     const Tensor& y);
+/// y = x w + addends, of bf16 maps or rows; see kernels/conv_bf16.h.
+void convolve_bf16(const kernels::ConvShape& shape, const Tensor& x, const Tensor& w, const Tensor& bias,
+                   const OptionalTensor& image_bias, const OptionalTensor& residual, PackCache* cache, const Tensor& y);
 /// Its gradients.
-void input_gradient_on_amx(const kernels::amx::Shape& shape, const Tensor& gradient, const Tensor& w, const Tensor& dx);
-void weight_gradient_on_amx(const kernels::amx::Shape& shape, const Tensor& x, const Tensor& gradient,
-                            const Tensor& dw);
+void input_gradient_bf16(const kernels::ConvShape& shape, const Tensor& gradient, const Tensor& w, const Tensor& dx);
+void weight_gradient_bf16(const kernels::ConvShape& shape, const Tensor& x, const Tensor& gradient, const Tensor& dw);
 /// `gradient` is that of the output, channels-last.
 Tensor input_gradient(const ConvCall& call, const Tensor& gradient, const Tensor& w);
 Tensor weight_gradient(const ConvCall& call, const Tensor& x, const Tensor& gradient, const Tensor& w);

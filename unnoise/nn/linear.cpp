@@ -7,7 +7,7 @@
 
 #include <optional>
 
-#include "unnoise/kernels/conv_direct.h"
+#include "unnoise/kernels/few_rows.h"
 #include "unnoise/kernels/gemm.h"
 #include "unnoise/nn/conv.h"
 #include "unnoise/nn/kernel_choice.h"
@@ -23,6 +23,10 @@ using torch::autograd::variable_list;
 /// Below this many rows the weights are packed for too little work.
 constexpr int64_t kFewestRows = 8;
 
+bool autocasts_to(at::ScalarType type) {
+  return at::autocast::is_autocast_enabled(at::kCPU) && at::autocast::get_autocast_dtype(at::kCPU) == type;
+}
+
 /// `cache` may be null.
 Tensor multiply(const Tensor& x, const Tensor& w, const std::optional<Tensor>& bias, PackCache* cache) {
   const int64_t out = w.size(0), in = w.size(1), rows = x.numel() / in;
@@ -30,7 +34,7 @@ Tensor multiply(const Tensor& x, const Tensor& w, const std::optional<Tensor>& b
   shape.back() = out;
   Tensor y = at::empty(shape, x.options());
   if (x.scalar_type() == at::kBFloat16) {
-    multiply_on_amx({1, 1, rows, in, out, 1}, x, w, bias.value_or(Tensor()), {}, {}, cache, y);
+    convolve_bf16(kernels::rows_shape(rows, in, out), x, w, bias.value_or(Tensor()), {}, {}, cache, y);
     return y;
   }
   const kernels::GemmOptions options{.bias = bias ? bias->const_data_ptr<float>() : nullptr};
@@ -66,9 +70,9 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     if (context->saved_data["has_bias"].toBool() && context->needs_input_grad(2))
       d_bias = image_sums(gradient.view({1, rows, 1, out}).permute({0, 3, 1, 2}))[0];
     if (x.scalar_type() == at::kBFloat16) {
-      const kernels::amx::Shape shape{1, 1, rows, in, out, 1};
-      if (context->needs_input_grad(0)) input_gradient_on_amx(shape, gradient, w, dx = at::empty_like(x));
-      if (context->needs_input_grad(1)) weight_gradient_on_amx(shape, x, gradient, dw = at::empty_like(w));
+      const auto shape = kernels::rows_shape(rows, in, out);
+      if (context->needs_input_grad(0)) input_gradient_bf16(shape, gradient, w, dx = at::empty_like(x));
+      if (context->needs_input_grad(1)) weight_gradient_bf16(shape, x, gradient, dw = at::empty_like(w));
       return {dx, dw, d_bias};
     }
     const float* dy = gradient.const_data_ptr<float>();
@@ -84,6 +88,33 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
   }
 };
 
+/// Whether the weights are read as they lie, once: for the rows of a small batch, without gradients.
+bool takes_few_rows(const Tensor& x, const Tensor& weight) {
+  return use_fast_kernels(x) && weight.scalar_type() == at::kFloat && x.numel() < kFewestRows * weight.size(1) &&
+         !c10::GradMode::is_enabled() && !deterministic() &&
+         (!at::autocast::is_autocast_enabled(at::kCPU) || autocasts_to(at::kBFloat16));
+}
+
+Tensor multiply_few_rows(const Tensor& x_in, const Tensor& weight, const std::optional<Tensor>& bias,
+                         PackCache* cache) {
+  const bool rounds = autocasts_to(at::kBFloat16);
+  const Tensor x = (rounds ? x_in.to(at::kBFloat16) : x_in).to(at::kFloat).contiguous();
+  const Tensor w = autocast_weight(weight, cache).contiguous();
+  const int64_t out = w.size(0), in = w.size(1);
+  auto shape = x.sizes().vec();
+  shape.back() = out;
+  Tensor y = at::empty(shape, x.options());
+  const auto run = [&](const auto* weights) {
+    kernels::multiply_few_rows(x.numel() / in, in, out, x.const_data_ptr<float>(), weights,
+                               bias ? bias->const_data_ptr<float>() : nullptr, y.mutable_data_ptr<float>());
+  };
+  if (w.scalar_type() == at::kFloat)
+    run(w.const_data_ptr<float>());
+  else
+    run(static_cast<const kernels::bf16*>(w.const_data_ptr()));
+  return rounds ? y.to(at::kBFloat16) : y;
+}
+
 /// The type of x that the kernels should work on, or nothing where they should not.
 std::optional<at::ScalarType> linear_type(const Tensor& x, const Tensor& weight) {
   const int64_t out = weight.size(0), in = weight.size(1);
@@ -91,8 +122,10 @@ std::optional<at::ScalarType> linear_type(const Tensor& x, const Tensor& weight)
   if (!deterministic() && x.numel() < kFewestRows * in) return std::nullopt;
   const bool autocast = at::autocast::is_autocast_enabled(at::kCPU);
   const auto type = autocast ? at::autocast::get_autocast_dtype(at::kCPU) : x.scalar_type();
-  const bool is_ours =
-      autocast ? type == at::kBFloat16 && kernels::amx::takes({1, 1, x.numel() / in, in, out, 1}) : type == at::kFloat;
+  if (!autocast) return type == at::kFloat ? std::optional(type) : std::nullopt;
+  const auto shape = kernels::rows_shape(x.numel() / in, in, out);
+  const bool is_ours = type == at::kBFloat16 && (c10::GradMode::is_enabled() ? kernels::takes_conv_bf16_gradients(shape)
+                                                                             : kernels::takes_conv_bf16(shape));
   return is_ours ? std::optional(type) : std::nullopt;
 }
 
@@ -101,6 +134,7 @@ std::optional<at::ScalarType> linear_type(const Tensor& x, const Tensor& weight)
 Tensor linear(const Tensor& x_in, const Tensor& weight, const Tensor& bias_in, PackCache* cache) {
   const auto type = linear_type(x_in, weight);
   const std::optional<Tensor> bias = bias_in.defined() ? std::optional<Tensor>(bias_in) : std::nullopt;
+  if (!type && takes_few_rows(x_in, weight)) return multiply_few_rows(x_in, weight, bias, cache);
   if (!type) return at::linear(x_in, use_fast_kernels(x_in) ? autocast_weight(weight, cache) : weight, bias);
   const Tensor x = x_in.to(*type);
   if (c10::GradMode::is_enabled()) return LinearFunction::apply(x, weight, bias);
