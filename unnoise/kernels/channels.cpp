@@ -38,4 +38,19 @@ void split_channels(int64_t pixels, const void* whole, ChannelBytes a, ChannelBy
   });
 }
 
+void double_pixels(int64_t batch, int64_t height, int64_t width, int64_t size, const void* x, void* y) {
+  const int64_t row = 2 * width * size;  // of y
+  parallel_for(batch * height, std::max<int64_t>(1, kGrainBytes / (2 * row)), [=](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      const auto* from = static_cast<const char*>(x) + r * width * size;
+      auto* const first = static_cast<char*>(y) + 2 * r * row;
+      for (int64_t at = 0; at < row; at += 2 * size, from += size) {
+        std::memcpy(first + at, from, static_cast<size_t>(size));
+        std::memcpy(first + at + size, from, static_cast<size_t>(size));
+      }
+      std::memcpy(first + row, first, static_cast<size_t>(row));
+    }
+  });
+}
+
 }  // namespace unnoise::kernels

@@ -20,4 +20,7 @@ void join_channels(int64_t pixels, ConstChannelBytes a, ConstChannelBytes b, voi
 /// The reverse; a part whose data is null is left out.
 void split_channels(int64_t pixels, const void* whole, ChannelBytes a, ChannelBytes b);
 
+/// y [batch][2 height][2 width] from x [batch][height][width], pixels of `size` bytes: each becomes four.
+void double_pixels(int64_t batch, int64_t height, int64_t width, int64_t size, const void* x, void* y);
+
 }  // namespace unnoise::kernels

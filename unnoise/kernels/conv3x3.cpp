@@ -12,6 +12,7 @@
 #include "unnoise/kernels/gemm_bf16.h"
 #include "unnoise/kernels/parallel.h"
 #include "unnoise/kernels/scratch.h"
+#include "unnoise/kernels/winograd_few-inl.h"
 #include "unnoise/kernels/winograd_tiles-inl.h"
 
 #ifndef UNNOISE_KERNELS_CONV3X3_SHARED
@@ -198,6 +199,8 @@ void convolve(const Conv3x3Shape& shape, const T* x, const ConvWeights& w, const
     parallel_for(count, 1, [&](int64_t begin, int64_t end) {
       transform_inputs<F, SumOver::channels>(tiles, x, first, first + begin, first + end, v);
     });
+    if constexpr (std::is_same_v<P, float>)
+      if (few && are_fewest(tiles, w)) return convolve_fewest(tiles, v, w, shape.out_channels, addends, y);
     all_weights.data ? products.multiply(v, first, count, all_weights, few) : products.transform_and_multiply(v, count);
   }
 }

@@ -80,9 +80,13 @@ void pack(const ConvShape& s, const ConvWeights& w, bf16* packed) {
       const int64_t first = task / taps(s) * kPanel, outs = std::min(kPanel, s.out_channels - first);
       const float* const from = w.data + first * w.out + task % taps(s);
       bf16* const to = packed + task * in * kPanel;
-      for (int64_t c = 0; c < in; ++c)
-        for (int64_t j = 0; j < kPanel; ++j)
-          to[(c / 2 * kPanel + j) * 2 + c % 2] = j < outs ? to_bf16(from[j * w.out + c * w.in]) : bf16{};
+      if (outs < kPanel) std::fill_n(to, in * kPanel, bf16{});
+      for (int64_t c = 0; c < in; c += 2)
+        for (int64_t j = 0; j < outs; ++j) {
+          const float* const pair = from + j * w.out + c * w.in;
+          to[c * kPanel + 2 * j] = to_bf16(pair[0]);
+          to[c * kPanel + 2 * j + 1] = to_bf16(pair[w.in]);
+        }
     }
   });
 }

@@ -35,9 +35,10 @@ inline constexpr int64_t kBlockRows = kTileRows * 8;
 /// columns, as in the gradient of weights, sums are deep: a panel's part of it stays in the first cache for all rows.
 inline constexpr int64_t kBlockDepth = 512, kBlockDepthByColumns = 256;
 
-void add_bias(int64_t rows, int64_t columns, const float* bias, float* c, int64_t c_stride) {
+/// c += from, whose rows are from_stride apart; 0: one row for all.
+void add_rows(int64_t rows, int64_t columns, const float* from, int64_t from_stride, float* c, int64_t c_stride) {
   for (int64_t i = 0; i < rows; ++i)
-    for (int64_t j = 0; j < columns; ++j) c[i * c_stride + j] += bias[j];
+    for (int64_t j = 0; j < columns; ++j) c[i * c_stride + j] += from[i * from_stride + j];
 }
 
 /// C [rows from `first`, columns of the panels from first_panel to last_panel]. Panels inside: the part of A is met
@@ -69,10 +70,11 @@ void gemm_block(const GemmTask& t, int64_t first, int64_t rows, int64_t first_pa
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = whole_columns; j < columns; ++j)
       c[i * t.c_stride + j] = edge[i * kPanel + j - whole_columns] + (t.options.add ? c[i * t.c_stride + j] : 0);
-  if (t.options.bias) {
-    const int64_t column = first_panel * kPanel;
-    add_bias(rows, columns - column, t.options.bias + column, c + column, t.c_stride);
-  }
+  const int64_t column = first_panel * kPanel;
+  if (t.options.bias) add_rows(rows, columns - column, t.options.bias + column, 0, c + column, t.c_stride);
+  if (t.options.residual)
+    add_rows(rows, columns - column, t.options.residual + first * t.c_stride + column, t.c_stride, c + column,
+             t.c_stride);
 }
 
 void multiply_blocks(int64_t m, const GemmTask& t) {

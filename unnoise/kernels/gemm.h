@@ -25,11 +25,12 @@ constexpr int64_t packed_size(int64_t k, int64_t n) { return panels(n) * k * kPa
 /// Packs B [k,n] into panels: packed_size(k, n) floats, aligned to 64 bytes.
 void pack_panels(int64_t k, int64_t n, const Matrix& b, float* packed);
 
-/// C [m,n] = A [m,k] B [k,n] (+ C with `add`) (+ bias [n] where given). Rows of C are c_stride apart. Uses all threads;
-/// the result does not depend on how many.
+/// C [m,n] = A [m,k] B [k,n] (+ C with `add`) (+ bias [n] and residual [m,n] where given). Rows of C, and of the
+/// residual, are c_stride apart. Uses all threads; the result does not depend on how many.
 struct GemmOptions {
   bool add = false;
   const float* bias = nullptr;
+  const float* residual = nullptr;
 };
 void gemm(int64_t m, int64_t n, int64_t k, const Matrix& a, const Matrix& b, float* c, int64_t c_stride,
           const GemmOptions& options = {});

@@ -114,6 +114,10 @@ struct F23 {
 HWY_INLINE void load_taps(const float* from, int64_t, Vec (&taps)[9]) {
   for (int t = 0; t < 9; ++t) taps[t] = hn::Set(kFloats, from[t]);
 }
+/// Four floats that follow each other.
+HWY_INLINE void load_four(const float* from, int64_t, Vec* four) {
+  for (int i = 0; i < 4; ++i) four[i] = hn::Set(kFloats, from[i]);
+}
 HWY_INLINE void store_taps(const Vec (&taps)[9], float* to, int64_t) {
   for (int t = 0; t < 9; ++t) to[t] = hn::GetLane(taps[t]);
 }
@@ -144,7 +148,7 @@ HWY_INLINE void store_blocks(D d, hn::Vec<D> v, float* to, int64_t row) {
 }
 
 /// Transposes 4x4 within each block of four vectors.
-HWY_INLINE void transpose_blocks(Vec (&v)[4]) {
+HWY_INLINE void transpose_blocks(Vec* v) {
   const hn::Repartition<double, Floats> pairs;
   const auto as_pairs = [&](Vec x) { return hn::BitCast(pairs, x); };
   const auto low01 = as_pairs(hn::InterleaveLower(kFloats, v[0], v[1]));
@@ -157,14 +161,15 @@ HWY_INLINE void transpose_blocks(Vec (&v)[4]) {
   v[3] = hn::BitCast(kFloats, hn::InterleaveUpper(pairs, high01, high23));
 }
 
+/// Four floats of each of kLanes rows: four[i] holds float i of each.
+HWY_INLINE void load_four(const float* from, int64_t row, Vec* four) {
+  for (int r = 0; r < 4; ++r) four[r] = load_blocks(kFloats, from + r * row, row);
+  transpose_blocks(four);
+}
+
 /// The nine taps of kLanes outputs, whose weights are `row` floats apart: taps[t] holds tap t of each.
 HWY_INLINE void load_taps(const float* from, int64_t row, Vec (&taps)[9]) {
-  for (int half = 0; half < 8; half += 4) {
-    Vec v[4];
-    for (int r = 0; r < 4; ++r) v[r] = load_blocks(kFloats, from + r * row + half, row);
-    transpose_blocks(v);
-    for (int r = 0; r < 4; ++r) taps[half + r] = v[r];
-  }
+  for (int half = 0; half < 8; half += 4) load_four(from + half, row, taps + half);
   alignas(64) float last[kLanes];
   for (int64_t o = 0; o < kLanes; ++o) last[o] = from[o * row + 8];
   taps[8] = hn::Load(kFloats, last);

@@ -61,7 +61,7 @@ Tensor Attention::mix(const Tensor& x) const {
   return h.transpose(1, 2).view(x.sizes());
 }
 
-Tensor Attention::mix_on_kernels(const Tensor& x) const {
+Tensor Attention::with_mix_on_kernels(const Tensor& x) const {
   const Tensor map = channels_last(group_norm_ ? (*group_norm_)(x) : x).permute({0, 2, 3, 1});  // [B,H,W,C]
   const Tensor rows = map.reshape({map.size(0), map.size(1) * map.size(2), map.size(3)});
   Tensor mixed;
@@ -72,12 +72,12 @@ Tensor Attention::mix_on_kernels(const Tensor& x) const {
   } else {
     mixed = self_attention(to_q_(rows), to_k_(rows), to_v_(rows), heads_);
   }
-  return to_out_0_(mixed).view(map.sizes()).permute({0, 3, 1, 2});
+  const Tensor around = channels_last(x).permute({0, 2, 3, 1}).view(rows.sizes());
+  return to_out_0_(mixed, around).view(map.sizes()).permute({0, 3, 1, 2});
 }
 
 Tensor Attention::operator()(const Tensor& x) const {
-  // The sum keeps x's memory layout.
-  Tensor y = has_kernel(x) ? channels_last(x) + mix_on_kernels(x) : x + mix(x);
+  Tensor y = has_kernel(x) ? with_mix_on_kernels(x) : x + mix(x);
   if (options_.output_scale_factor != 1) y = y / options_.output_scale_factor;
   if (Trace::is_on()) {
     const int64_t pixels = x.size(2) * x.size(3);

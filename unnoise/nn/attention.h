@@ -31,9 +31,8 @@ class Attention final : public Module {
     std::string describe() const override { return "ModuleList"; }
   };
 
-  /// What is added to x; the first by LibTorch's operators.
-  Tensor mix(const Tensor& x) const;
-  Tensor mix_on_kernels(const Tensor& x) const;
+  Tensor mix(const Tensor& x) const;                  ///< what is added to x, by LibTorch's operators
+  Tensor with_mix_on_kernels(const Tensor& x) const;  ///< x and what is added to it
 
   AttentionOptions options_;
   int64_t heads_;

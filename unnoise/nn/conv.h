@@ -25,6 +25,7 @@ Tensor conv2d(const Remade& x, const Tensor& weight, const Tensor& bias, const C
               const ConvSums& sums = {}, PackCache* cache = nullptr);
 
 /// x [...,in], weight [out,in], bias [out] or undefined -> [...,out]; differentiable once, with a cache likewise.
-Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, PackCache* cache = nullptr);
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, PackCache* cache = nullptr,
+              const Tensor& residual = {});
 
 }  // namespace unnoise

@@ -89,7 +89,8 @@ void convolve_bf16(const kernels::ConvShape& shape, const Tensor& x, const Tenso
                    const OptionalTensor& image_bias_in, const OptionalTensor& residual_in, PackCache* cache,
                    const Tensor& y) {
   using kernels::bf16;
-  const Tensor residual = residual_in ? channels_last(*residual_in) : Tensor();
+  const bool is_map = x.dim() == 4;
+  const Tensor residual = residual_in && is_map ? channels_last(*residual_in) : residual_in.value_or(Tensor());
   const Tensor image_bias = image_bias_in ? image_bias_in->contiguous() : Tensor();
   Tensor packed;
   if (cache)

@@ -68,8 +68,8 @@ Linear::Linear(const LinearOptions& options, Rng* init) : options_(options) {
   if (with_bias) add_parameter("bias", bias_);
 }
 
-Tensor Linear::operator()(const Tensor& x) const {
-  Tensor y = linear(x, weight_, bias_, &packed_);
+Tensor Linear::operator()(const Tensor& x, const Tensor& residual) const {
+  Tensor y = linear(x, weight_, bias_, &packed_, residual);
   if (Trace::is_on()) Trace::note(*this, y, y.numel() * options_.in_features);
   return y;
 }

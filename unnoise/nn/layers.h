@@ -51,7 +51,8 @@ struct LinearOptions {
 class Linear final : public Module {
  public:
   Linear(const LinearOptions& options, Rng* init);
-  Tensor operator()(const Tensor& x) const;
+  /// `residual` [...,out] is added, where given.
+  Tensor operator()(const Tensor& x, const Tensor& residual = {}) const;
   std::string describe() const override;
   const Tensor& weight() const { return weight_; }  ///< [out,in]
   const Tensor& bias() const { return bias_; }      ///< [out], undefined without bias

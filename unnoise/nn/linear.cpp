@@ -27,17 +27,19 @@ bool autocasts_to(at::ScalarType type) {
   return at::autocast::is_autocast_enabled(at::kCPU) && at::autocast::get_autocast_dtype(at::kCPU) == type;
 }
 
-/// `cache` may be null.
-Tensor multiply(const Tensor& x, const Tensor& w, const std::optional<Tensor>& bias, PackCache* cache) {
+/// `cache` may be null. `residual`, where given, is contiguous and of x's type.
+Tensor multiply(const Tensor& x, const Tensor& w, const std::optional<Tensor>& bias, PackCache* cache,
+                const OptionalTensor& residual = {}) {
   const int64_t out = w.size(0), in = w.size(1), rows = x.numel() / in;
   auto shape = x.sizes().vec();
   shape.back() = out;
   Tensor y = at::empty(shape, x.options());
   if (x.scalar_type() == at::kBFloat16) {
-    convolve_bf16(kernels::rows_shape(rows, in, out), x, w, bias.value_or(Tensor()), {}, {}, cache, y);
+    convolve_bf16(kernels::rows_shape(rows, in, out), x, w, bias.value_or(Tensor()), {}, residual, cache, y);
     return y;
   }
-  const kernels::GemmOptions options{.bias = bias ? bias->const_data_ptr<float>() : nullptr};
+  const kernels::GemmOptions options{.bias = bias ? bias->const_data_ptr<float>() : nullptr,
+                                     .residual = residual ? residual->const_data_ptr<float>() : nullptr};
   const kernels::Matrix a{x.const_data_ptr<float>(), in, 1}, b{w.const_data_ptr<float>(), 1, in};
   if (cache) {
     const Tensor packed = cache->get(w, at::kFloat, kernels::packed_size(in, out), [&](Tensor& to) {
@@ -131,14 +133,21 @@ std::optional<at::ScalarType> linear_type(const Tensor& x, const Tensor& weight)
 
 }  // namespace
 
-Tensor linear(const Tensor& x_in, const Tensor& weight, const Tensor& bias_in, PackCache* cache) {
+Tensor linear(const Tensor& x_in, const Tensor& weight, const Tensor& bias_in, PackCache* cache,
+              const Tensor& residual) {
+  const auto plus_residual = [&](const Tensor& y) { return residual.defined() ? residual + y : y; };
   const auto type = linear_type(x_in, weight);
   const std::optional<Tensor> bias = bias_in.defined() ? std::optional<Tensor>(bias_in) : std::nullopt;
-  if (!type && takes_few_rows(x_in, weight)) return multiply_few_rows(x_in, weight, bias, cache);
-  if (!type) return at::linear(x_in, use_fast_kernels(x_in) ? autocast_weight(weight, cache) : weight, bias);
+  if (!type && takes_few_rows(x_in, weight)) return plus_residual(multiply_few_rows(x_in, weight, bias, cache));
+  if (!type)
+    return plus_residual(at::linear(x_in, use_fast_kernels(x_in) ? autocast_weight(weight, cache) : weight, bias));
   const Tensor x = x_in.to(*type);
-  if (c10::GradMode::is_enabled()) return LinearFunction::apply(x, weight, bias);
-  return multiply(x.contiguous(), weight.contiguous(), bias, cache && PackCache::is_for(weight) ? cache : nullptr);
+  if (c10::GradMode::is_enabled()) return plus_residual(LinearFunction::apply(x, weight, bias));
+  PackCache* const packs = cache && PackCache::is_for(weight) ? cache : nullptr;
+  const bool fuses = residual.defined() && residual.scalar_type() == *type;
+  Tensor y =
+      multiply(x.contiguous(), weight.contiguous(), bias, packs, if_defined(fuses ? residual.contiguous() : Tensor()));
+  return fuses ? y : plus_residual(y);
 }
 
 }  // namespace unnoise
