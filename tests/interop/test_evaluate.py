@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from safetensors import safe_open
 
 from conftest import BUILD, run
 from test_training_run import arguments, assert_same_run, config, data  # noqa: F401  (fixtures)
@@ -142,6 +143,22 @@ def test_a_classifier_of_ones_own(sets, tmp_path):
     assert made["test_accuracy"] > 0.55 and made["test_pictures"] == 300 and made["features"] == 24  # 600 pictures to learn from; chance is 0.1
     found = measured("--samples", sets["fresh"], "--data", sets["training"], "--features", out, "--metrics", "fd")
     assert found["features"] == "own" and found["num_features"] == 24 and "fd_infinity_own" in found["metrics"]
+
+
+def test_the_built_in_network_is_made_by_the_command_beside_it(sets, tmp_path):
+    """share/features/README.md runs in tests/docs; its options, all defaults but the data, are those that the file was made with."""
+    def about(file):
+        with safe_open(file, "pt") as opened:
+            return json.loads(opened.metadata()["unnoise.about"])
+
+    shipped = about(pathlib.Path(__file__).resolve().parents[2] / "share/features/fmnist.safetensors")
+    run("unnoise", "classifier", "--data", sets["training"], "--num-epochs", 1, "--widths", "4,8", "--output", tmp_path / "c.safetensors", "--threads", 1)
+    now = about(tmp_path / "c.safetensors")
+    assert now.keys() == shipped.keys()
+    assert now["options"] | {"data": "fashion-mnist", "num_epochs": 3, "widths": [16, 32, 64, 96]} == shipped["options"]
+    assert shipped["test_accuracy"] == 0.9116 and shipped["test_pictures"] == 10_000
+    defaults = run("unnoise", "help", "classifier", "--markdown").stdout
+    assert "| `--num-epochs INT` | 3 |" in defaults and "16,32,64,96" in defaults
 
 
 def test_colours_and_sizes_are_adapted_and_said(tmp_path):
