@@ -152,7 +152,7 @@ def test_the_built_in_network_is_made_by_the_command_beside_it(sets, tmp_path):
             return json.loads(opened.metadata()["unnoise.about"])
 
     shipped = about(pathlib.Path(__file__).resolve().parents[2] / "share/features/fmnist.safetensors")
-    run("unnoise", "classifier", "--data", sets["training"], "--num-epochs", 1, "--widths", "4,8", "--output", tmp_path / "c.safetensors", "--threads", 1)
+    run("unnoise", "classifier", "--data", sets["training"], "--num-epochs", 1, "--widths", "8,8", "--output", tmp_path / "c.safetensors", "--threads", 1)
     now = about(tmp_path / "c.safetensors")
     assert now.keys() == shipped.keys()
     assert now["options"] | {"data": "fashion-mnist", "num_epochs": 3, "widths": [16, 32, 64, 96]} == shipped["options"]
