@@ -18,7 +18,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("UNNOISE_BUILD", ROOT / "build"))
-PAGES = ["docs/from-scratch.md"]
+PAGES = ["docs/from-scratch.md", "docs/quality.md", "share/features/README.md"]
 
 BLOCK = re.compile(r"((?:<!-- (?:test|not tested): (?:(?!-->).)*-->\n)*)```sh\n(.*?)```", re.S)
 

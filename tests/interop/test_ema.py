@@ -163,6 +163,21 @@ def test_sweep_measures_and_draws(unnoise, folder, run_folder, tmp_path):
     assert (tmp_path / "one" / WEIGHTS).read_bytes() == (tmp_path / "best" / WEIGHTS).read_bytes()
 
 
+def test_sweep_takes_the_test_part_of_the_runs_own_folder(unnoise, folder, run_folder, tmp_path):
+    """As if the run had been trained on a folder with parts."""
+    for part in ("train", "test"):
+        shutil.copytree(folder / "pictures", tmp_path / "parts" / part)
+    for i in range(10):  # so that the parts differ
+        (tmp_path / "parts/test" / f"{i:02}.png").unlink()
+    run = tmp_path / "run"
+    shutil.copytree(run_folder, run)
+    options = json.loads((run / "options.json").read_text())
+    (run / "options.json").write_text(json.dumps(options | {"train_data_dir": str(tmp_path / "parts")}))
+    sweep = ["ema", "--run", run, "--sweep", "--sweep-values", 0.05, "--num-images", 0, "--report", tmp_path / "report", "--json"]
+    own, told = (json.loads(unnoise(*sweep, *extra).stdout) for extra in ([], ["--data", tmp_path / "parts/test"]))
+    assert own["num_images"] == 21 and own["rows"] == told["rows"]
+
+
 def test_sweep_by_frechet_distance(unnoise, run_folder, folder, tmp_path):
     done = unnoise("ema", "--run", run_folder, "--sweep", "--sweep-values", "0.04,0.1", "--data", folder / "pictures", "--num-images", 31,
                    "--fd-images", 48, "--num-inference-steps", 4, "--report", tmp_path, "--output", tmp_path / "best", "--json")

@@ -1,4 +1,4 @@
-"""The metrics beside numpy and scipy, and the Inception network beside pytorch-fid's, layer for layer with the same weights."""
+"""The metrics beside numpy and scipy, and the Inception network beside a reference in PyTorch with the same weights."""
 import numpy as np
 import pytest
 import scipy.linalg
@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from conftest import relative_error
+from inception_reference import random_inception
 
 
 @pytest.fixture(scope="module")
@@ -89,53 +90,37 @@ def features(driver, tmp_path, network, images):
 
 @pytest.fixture(scope="module")
 def inception():
-    """pytorch-fid's network with random weights, and norms that are not the identity."""
-    try:
-        import torchvision  # noqa: F401
-    except RuntimeError:  # a build of torchvision for another torch lacks its compiled operators, which are not needed here
-        global library
-        library = torch.library.Library("torchvision", "DEF")
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    except ImportError:
-        pass
-    module = pytest.importorskip("pytorch_fid.inception")
-    torch.manual_seed(0)
-    made = module._inception_v3(num_classes=1008, aux_logits=False, weights=None)
-    made.Mixed_5b = module.FIDInceptionA(192, pool_features=32)
-    made.Mixed_5c = module.FIDInceptionA(256, pool_features=64)
-    made.Mixed_5d = module.FIDInceptionA(288, pool_features=64)
-    for name, middle in (("6b", 128), ("6c", 160), ("6d", 160), ("6e", 192)):
-        setattr(made, f"Mixed_{name}", module.FIDInceptionC(768, channels_7x7=middle))
-    made.Mixed_7b, made.Mixed_7c = module.FIDInceptionE_1(1280), module.FIDInceptionE_2(2048)
-    for part in made.modules():
-        if isinstance(part, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(part.weight)  # so that the signal reaches the last layer
-        if isinstance(part, torch.nn.BatchNorm2d):
-            part.running_mean.normal_(0, 0.1), part.running_var.uniform_(0.5, 1.5)
-            torch.nn.init.normal_(part.bias, 0, 0.1), torch.nn.init.uniform_(part.weight, 0.8, 1.2)
-    module.fid_inception_v3 = lambda: made
-    return made, module.InceptionV3([3], resize_input=True, normalize_input=True).eval()
+    return random_inception()
+
+
+def test_the_reference_is_as_large_as_the_published_network(inception):
+    """torchvision states 27,161,264 parameters for its port; without the auxiliary classifier's 3,326,696, and with 1008 classes for 1000, it is the FID's."""
+    state = inception.state_dict()
+    assert sum(value.numel() for value in inception.parameters()) == 27_161_264 - 3_326_696 + 8 * 2049
+    assert sum(name.endswith(".conv.weight") for name in state) == 94
+    assert {"Conv2d_1a_3x3.conv.weight", "Mixed_5b.branch5x5_2.bn.running_var", "Mixed_6e.branch7x7dbl_5.conv.weight",
+            "Mixed_7c.branch3x3dbl_3b.bn.weight", "Mixed_7c.branch_pool.conv.weight", "fc.weight"} <= state.keys()
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "pth"])
-def test_inception_gives_pytorch_fids_features(inception, driver, tmp_path, suffix):
-    made, reference = inception
+def test_inception_gives_the_references_features(inception, driver, tmp_path, suffix):
     path = tmp_path / f"inception.{suffix}"
     if suffix == "pth":
-        torch.save(made.state_dict(), path)
+        torch.save(inception.state_dict(), path)
     else:
-        save_file(made.state_dict(), path)
+        save_file(inception.state_dict(), path)
     images = torch.rand(2, 3, 40, 40, generator=torch.Generator().manual_seed(1)) * 2 - 1
     with torch.no_grad():
-        expected = reference((images + 1) / 2)[0].flatten(1)
+        expected = inception(images)
     ours = features(driver, tmp_path, path, images)
     assert ours.shape == (2, 2048)
     assert relative_error(ours, expected) < 1e-4  # float32 through 48 layers, with the norms folded in here
+    assert expected.std(0).mean() > 0.01 * expected.abs().mean()  # the pictures do differ in the end
 
 
 def test_inception_of_torchvision_is_refused(inception, driver, tmp_path):
     """Its blocks have other sizes, and its weights are others: a distance by them would not be the FID."""
-    state = inception[0].state_dict()
+    state = inception.state_dict()
     state["Mixed_5b.branch_pool.conv.weight"] = torch.zeros(64, 192, 1, 1)
     save_file(state, tmp_path / "other.safetensors")
     save_file({"images": torch.zeros(1, 3, 8, 8)}, tmp_path / "images.safetensors")

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -186,7 +187,7 @@ RunSummary pretended_run(const std::string& name, double rate, double held_out, 
   run.options["learning_rate"] = rate;
   run.options["output_dir"] = name;
   run.result.status = std::move(status);
-  run.result.held_out = HeldOutError{held_out, std::vector<double>(10, held_out), 8, true};
+  run.result.held_out = HeldOutEpsError{held_out, std::vector<double>(10, held_out), 8, true};
   run.result.seconds = 3;
   for (int step = 1; step <= 30; ++step) run.series["loss"].emplace_back(step, 1.0 / step);
   run.steps = 30;
@@ -210,6 +211,45 @@ TEST(Compare, RanksFinishedRunsFirstAndShowsWhatDiffers) {
   CompareOptions wrong;
   wrong.rank_by = "beauty";
   EXPECT_THAT(error_of([&] { compare_runs({pretended_run("a", 1, 0.1)}, wrong); }), HasSubstr("held_out, loss"));
+}
+
+/// As `unnoise evaluate --json` has it.
+Json pretended_evaluation(double fd, const Json& low, const Json& high, int64_t num_images, bool copies) {
+  return {{"num_images", num_images},
+          {"metrics", {{"fd_x", {{"value", fd}, {"low", low}, {"high", high}}}}},
+          {"copying", {{"pixels", {{"flagged", 0.5}, {"low", 0.4}, {"high", 0.6}}}, {"copies", copies}}}};
+}
+
+TEST(Compare, ShowsIntervalsNumberOfPicturesAndVerdict) {
+  auto logged = pretended_run("logged", 1, 0.1), both = pretended_run("both", 1, 0.2),
+       none = pretended_run("none", 1, 0.3);
+  logged.logged_evaluation = both.logged_evaluation = pretended_evaluation(2, 1.5, 2.5, 24, true);
+  both.result.evaluation = pretended_evaluation(3, nullptr, nullptr, 1000, false);  // goes before the log's
+  CompareOptions by_distance;
+  by_distance.rank_by = "fd_x";
+  const Comparison comparison = compare_runs({none, both, logged}, by_distance);
+  EXPECT_EQ(comparison.runs[0].run.name, "logged");
+  EXPECT_EQ(comparison.runs[1].value, 3.0);
+  const auto table = table_of(comparison);
+  const auto column = [&](const char* name) {
+    const auto at = std::find(table.columns.begin(), table.columns.end(), name) - table.columns.begin();
+    return std::vector{table.rows[0].at(at), table.rows[1].at(at), table.rows[2].at(at)};
+  };
+  EXPECT_THAT(column("fd_x"), ElementsAre("2 (1.5 to 2.5)", "3", "-"));
+  EXPECT_THAT(column("copied_pixels"), ElementsAre("0.5 (0.4 to 0.6)", "0.5 (0.4 to 0.6)", "-"));
+  EXPECT_THAT(column("pictures"), ElementsAre("24", "1000", "-"));
+  EXPECT_THAT(column("copies"), ElementsAre("COPIES", "no sign", "-"));
+  EXPECT_FALSE(compare_runs({none}, {}).measured);
+}
+
+TEST(QualityNumbers, ReadBackWhatTheyWrote) {
+  const auto numbers = quality_numbers(pretended_evaluation(3, nullptr, 4, 1000, false));
+  EXPECT_EQ(to_json(quality_numbers(to_json(numbers))), to_json(numbers));
+  EXPECT_EQ(numbers.at("fd_x").num_images, 1000);
+  const auto bits = quality_numbers({{"bits_per_dim", 3.0}, {"standard_error", 0.1}, {"num_images", 64}});
+  EXPECT_NEAR(bits.at("bits_per_dim").estimate.high, 3.196, 1e-3);
+  EXPECT_TRUE(quality_numbers({{"loss", 1}}).empty());
+  EXPECT_TRUE(quality_numbers(nullptr).empty());
 }
 
 TEST(Compare, LossesOfDifferentObjectivesComeWithACaution) {

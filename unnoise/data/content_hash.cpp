@@ -5,31 +5,13 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <string_view>
 #include <thread>
 #include <vector>
 
+#include "unnoise/core/fnv1a.h"
+
 namespace unnoise {
 namespace {
-
-class Fnv1a {
- public:
-  void add(const void* data, size_t size) {
-    for (const char c : std::string_view(static_cast<const char*>(data), size))
-      hash_ = (hash_ ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  }
-  /// As eight bytes, the lowest first, on any machine.
-  void add(int64_t number) {
-    for (int shift = 0; shift < 64; shift += 8) {
-      const auto byte = static_cast<unsigned char>(static_cast<uint64_t>(number) >> shift);
-      add(&byte, 1);
-    }
-  }
-  uint64_t value() const { return hash_; }
-
- private:
-  uint64_t hash_ = 0xcbf29ce484222325u;
-};
 
 uint64_t spread_bits(uint64_t x) {
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;

@@ -182,6 +182,17 @@ std::shared_ptr<const Dataset> open_dataset(const DatasetOptions& options, const
   return find_source(options, observer).open(split);
 }
 
+std::shared_ptr<const Dataset> find_split(const DatasetOptions& options, const Observer& observer) {
+  const std::string split = split_name(options.split);
+  const Source source = find_source(options, observer);
+  if (!source.has_splits) return nullptr;
+  try {
+    return source.open(split);
+  } catch (const NoSuchSplit&) {
+    return nullptr;
+  }
+}
+
 std::vector<SplitDataset> open_splits(const DatasetOptions& options, const Observer& observer) {
   std::set<std::string> said;  // what is wrong with the whole set is found at each split
   Observer once = observer;

@@ -78,6 +78,10 @@ class NoSuchSplit : public Error {
 /// Error::usage.
 std::shared_ptr<const Dataset> open_dataset(const DatasetOptions& options, const Observer& observer = {});
 
+/// The pictures of options.split where the set marks such a part, else nullptr: one file, or a folder whose pictures
+/// are not told apart, is no part of itself. Other mistakes and damage are errors as in open_dataset.
+std::shared_ptr<const Dataset> find_split(const DatasetOptions& options, const Observer& observer = {});
+
 /// Every split that there is, of train, validation and test (options.split does not count); archives are opened once. A
 /// set without marked splits is one called "train".
 struct SplitDataset {

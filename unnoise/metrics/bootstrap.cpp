@@ -12,6 +12,11 @@
 #include "unnoise/nn/rng.h"
 
 namespace unnoise {
+namespace {
+
+constexpr double kNormal95 = 1.959964;
+
+}  // namespace
 
 double bootstrap_standard_error(int64_t count, const std::function<double(const Tensor&)>& statistic,
                                 const BootstrapOptions& options) {
@@ -28,9 +33,18 @@ double mean_standard_error(const Tensor& values) {
 }
 
 Estimate estimate(double value, double standard_error, double least, double most) {
-  constexpr double kNormal95 = 1.959964;
   return {value, std::max(value - kNormal95 * standard_error, least),
           std::min(value + kNormal95 * standard_error, most)};
+}
+
+Estimate share_estimate(double share, int64_t count) {
+  if (count < 1) throw usage_error("a share of no pictures");
+  const auto n = static_cast<double>(count);
+  const double z2 = kNormal95 * kNormal95;
+  const double middle = (share + z2 / (2 * n)) / (1 + z2 / n);
+  const double half = kNormal95 * std::sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n);
+  // At 0 and 1 one end is the share itself, which rounding must not pass.
+  return {share, std::clamp(middle - half, 0.0, share), std::clamp(middle + half, share, 1.0)};
 }
 
 }  // namespace unnoise

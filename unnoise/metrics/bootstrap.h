@@ -20,8 +20,8 @@ double bootstrap_standard_error(int64_t count, const std::function<double(const 
 /// Of a mean over `values` [N], in closed form: s / sqrt(N). NaN for a single value.
 double mean_standard_error(const Tensor& values);
 
-/// A number and the interval that holds the true one in 95 of 100 repetitions: value ± 1.96 standard errors. It speaks
-/// of the draw of the samples, not of a bias.
+/// A number and the interval that holds the true one in 95 of 100 repetitions. It speaks of the draw of the samples,
+/// not of a bias.
 struct Estimate {
   double value = 0;
   double low = 0;
@@ -30,5 +30,10 @@ struct Estimate {
 
 /// Neither end leaves [least, most], the range that the number can have.
 Estimate estimate(double value, double standard_error, double least, double most);
+
+/// Of a share of `count` pictures that each have something or not: Wilson's interval (1927), the shares p from which
+/// `share` is at most 1.96 sqrt(p (1 - p) / count) away. Unlike value ± 1.96 standard errors it is no point where the
+/// share is 0 or 1.
+Estimate share_estimate(double share, int64_t count);
 
 }  // namespace unnoise

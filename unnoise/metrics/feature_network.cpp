@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "unnoise/core/error.h"
+#include "unnoise/core/fnv1a.h"
 #include "unnoise/io/safetensors.h"
 #include "unnoise/io/torch_bin.h"
 #include "unnoise/metrics/builtin_weights.h"
@@ -20,15 +21,14 @@ namespace {
 constexpr const char *kOptionsKey = "unnoise.classifier", *kAboutKey = "unnoise.about";
 constexpr int64_t kPixelsSide = 16;
 
-/// FNV-1a (Fowler, Noll & Vo) of all weights' bytes.
+/// Of all weights' bytes.
 std::string hash_weights(const StateDict& weights) {
-  uint64_t hash = 14695981039346656037u;
+  Fnv1a hash;
   for (const auto& [name, tensor] : weights) {
     const Tensor bytes = tensor.detach().to(at::kFloat).cpu().contiguous();
-    const auto* data = static_cast<const uint8_t*>(bytes.const_data_ptr());
-    for (size_t i = 0; i < bytes.nbytes(); ++i) hash = (hash ^ data[i]) * 1099511628211u;
+    hash.add(bytes.const_data_ptr(), bytes.nbytes());
   }
-  return fmt::format("{:016x}", hash);
+  return fmt::format("{:016x}", hash.value());
 }
 
 std::string describe_adaptation(int64_t channels, int64_t size, int64_t to_channels, int64_t to_size) {

@@ -24,7 +24,8 @@ std::string write_card(const CardOptions& options) {
   CardFacts facts = read_card_facts(options.model);
   if (options.evaluation) {
     collect_metrics(read_json(*options.evaluation), facts.metrics);
-    if (!options.print) write_json(fs::path(options.model) / "evaluation.json", facts.metrics);  // for the next card
+    if (!options.print)
+      write_json(fs::path(options.model) / "evaluation.json", to_json(facts.metrics));  // for the next card
   }
   const ModelCard card = model_card(facts, options.name.value_or(facts.name), license_of(options, facts));
   if (options.print) return model_card_text(card);

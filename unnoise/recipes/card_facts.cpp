@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "unnoise/core/error.h"
 #include "unnoise/io/model_folder.h"
@@ -33,11 +34,11 @@ constexpr std::array<std::string_view, 17> kNoMetrics = {"step",
                                                          "seed",
                                                          "threads"};
 
-void collect(const Json& json, const std::string& prefix, std::map<std::string, double>& metrics) {
+void collect(const Json& json, const std::string& prefix, std::map<std::string, QualityNumber>& metrics) {
   for (const auto& [key, value] : json.items()) {
     if (std::find(kNoMetrics.begin(), kNoMetrics.end(), key) != kNoMetrics.end()) continue;
     const std::string name = prefix.empty() ? key : prefix + "." + key;
-    if (value.is_number()) metrics[name] = value.get<double>();
+    if (value.is_number()) metrics[name] = {{value.get<double>(), std::nan(""), std::nan("")}};
     if (value.is_object()) collect(value, name, metrics);
   }
 }
@@ -78,7 +79,11 @@ Json json_or_empty(const fs::path& path) { return fs::is_regular_file(path) ? re
 
 }  // namespace
 
-void collect_metrics(const Json& json, std::map<std::string, double>& metrics) { collect(json, "", metrics); }
+void collect_metrics(const Json& json, std::map<std::string, QualityNumber>& metrics) {
+  const auto measured = quality_numbers(json);
+  if (measured.empty()) return collect(json, "", metrics);
+  for (const auto& [name, number] : measured) metrics[name] = number;
+}
 
 CardFacts read_card_facts(const fs::path& model) {
   CardFacts facts;

@@ -11,6 +11,7 @@
 #include "unnoise/core/fields.h"
 #include "unnoise/core/files.h"
 #include "unnoise/core/json.h"
+#include "unnoise/recipes/quality_numbers.h"
 
 namespace unnoise {
 
@@ -51,14 +52,15 @@ struct CardFacts {
   int64_t epochs = 0;
   double seconds = 0;
   std::optional<double> loss;             ///< smoothed, at the end
-  std::map<std::string, double> metrics;  ///< evaluations in the log, result.json, evaluation.json: the last of each
+  std::map<std::string, QualityNumber> metrics;  ///< of the log, result.json, evaluation.json: the last of each
   std::vector<std::string> pictures;      ///< "samples/epoch-0030.png", "loss.svg", where they are there
 };
 
 /// Error::data when the folder holds no UNet2DModel.
 CardFacts read_card_facts(const fs::path& model);
 
-/// The numbers of a (nested) object that are results, not settings or times: "bits_per_dim", "fd.value".
-void collect_metrics(const Json& json, std::map<std::string, double>& metrics);
+/// What an evaluation of `unnoise evaluate` measured; of another object its (nested) numbers that are results, not
+/// settings or times: "accuracy", "fd.value".
+void collect_metrics(const Json& json, std::map<std::string, QualityNumber>& metrics);
 
 }  // namespace unnoise

@@ -127,9 +127,11 @@ std::string training_section(const CardFacts& facts) {
        {"loss at the end", facts.loss ? fmt::format("{:.4f}", *facts.loss) : ""}});
 }
 
-std::string metric_section(const std::map<std::string, double>& metrics) {
-  std::string text = "| measure | value |\n| --- | --- |";
-  for (const auto& [name, value] : metrics) text += fmt::format("\n| {} | {:.4g} |", name, value);
+std::string metric_section(const std::map<std::string, QualityNumber>& metrics) {
+  std::string text = "| measure | value (95 % interval) | pictures |\n| --- | --- | --- |";
+  for (const auto& [name, number] : metrics)
+    text += fmt::format("\n| {} | {} | {} |", name, estimate_text(number.estimate),
+                        number.num_images > 0 ? human_count(number.num_images) : "");
   return text;
 }
 
@@ -157,7 +159,7 @@ ModelCard model_card(const CardFacts& facts, const std::string& name, const std:
   card.license = license;
   card.base_model = base_model(facts.options);
   card.datasets = hub_data(facts);
-  for (const auto& [type, value] : facts.metrics) card.metrics.push_back({type, value});
+  for (const auto& [type, number] : facts.metrics) card.metrics.push_back({type, number.estimate.value});
   card.summary = fmt::format(
       "An unconditional diffusion model that draws {} pictures{}. Made with unnoise; diffusers loads it, too.",
       size_text(facts.unet),

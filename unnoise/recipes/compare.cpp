@@ -48,7 +48,7 @@ std::vector<std::string> differing_settings(const std::vector<RunSummary>& runs)
   return settings;
 }
 
-std::vector<std::string> quality_numbers(const std::vector<RunSummary>& runs) {
+std::vector<std::string> measured_names(const std::vector<RunSummary>& runs) {
   std::set<std::string> names;
   for (const RunSummary& run : runs) {
     for (const auto& [name, series] : run.series)
@@ -81,6 +81,15 @@ std::string network_text(const std::string& text) {
   return out;
 }
 
+/// Of how many pictures the numbers are; more than one count where they were measured at different times.
+std::string pictures_text(const std::map<std::string, QualityNumber>& quality) {
+  std::set<int64_t> counts;
+  for (const auto& [name, number] : quality) counts.insert(number.num_images);
+  return counts.empty() ? "-" : fmt::format("{}", fmt::join(counts, ", "));
+}
+
+std::string verdict_text(const std::optional<bool>& copies) { return copies ? *copies ? "COPIES" : "no sign" : "-"; }
+
 std::string padded(const ComparisonTable& table) {
   std::vector<size_t> widths;
   for (const auto& column : table.columns) widths.push_back(column.size());
@@ -107,8 +116,10 @@ Json comparison_json(const Comparison& comparison) {
                     {"settings", settings},
                     {"steps", run.steps},
                     {"result", to_json(run.result)},
+                    {"quality", to_json(run.quality()).at("metrics")},
                     {"command", run.command}});
     if (value) list.back()["value"] = *value;
+    if (const auto copies = run.copies()) list.back()["copies"] = *copies;
   }
   return {{"rank_by", comparison.rank_by}, {"runs", list}, {"note", comparison.note}};
 }
@@ -140,7 +151,8 @@ Comparison compare_runs(std::vector<RunSummary> runs, const CompareOptions& opti
   Comparison result;
   result.highest = options.highest;
   result.settings = differing_settings(runs);
-  result.numbers = quality_numbers(runs);
+  result.numbers = measured_names(runs);
+  result.measured = std::any_of(runs.begin(), runs.end(), [](const RunSummary& run) { return !run.quality().empty(); });
   const bool all_held_out =
       std::all_of(runs.begin(), runs.end(), [](const RunSummary& run) { return run.result.held_out.has_value(); });
   result.rank_by = options.rank_by.value_or(all_held_out ? "held_out" : "loss");
@@ -171,6 +183,7 @@ ComparisonTable table_of(const Comparison& comparison) {
   ComparisonTable table{{"rank", "run"}, {}};
   for (const char* column : {"held_out", "loss"}) table.columns.emplace_back(column);
   for (const auto& number : comparison.numbers) table.columns.push_back(number);
+  if (comparison.measured) table.columns.insert(table.columns.end(), {"pictures", "copies"});
   for (const char* column : {"steps", "time", "memory", "state"}) table.columns.emplace_back(column);
   for (const auto& setting : comparison.settings)  // last: they may be many, and long
     table.columns.push_back(setting == "model_config_name_or_path" ? "network" : setting);
@@ -183,7 +196,13 @@ ComparisonTable table_of(const Comparison& comparison) {
     };
     number("held_out");
     number("loss");
-    for (const auto& name : comparison.numbers) number(name);
+    const auto quality = run.quality();
+    for (const auto& name : comparison.numbers)
+      if (const auto found = quality.find(name); found != quality.end())
+        row.push_back(estimate_text(found->second.estimate));
+      else
+        number(name);
+    if (comparison.measured) row.insert(row.end(), {pictures_text(quality), verdict_text(run.copies())});
     row.push_back(human_count(run.steps));
     row.push_back(run.result.seconds ? human_seconds(*run.result.seconds) : "-");
     row.push_back(run.result.peak_memory_bytes ? human_bytes(static_cast<double>(*run.result.peak_memory_bytes)) : "-");

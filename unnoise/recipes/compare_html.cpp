@@ -136,6 +136,13 @@ std::string held_out_words(const Comparison& comparison) {
   return "";
 }
 
+std::string quality_words(const Comparison& comparison) {
+  return comparison.measured
+             ? "In brackets stand 95 % intervals, under pictures how many were measured, under copies whether they "
+               "are training pictures: what unnoise evaluate says, at the end of the run. "
+             : "";
+}
+
 }  // namespace
 
 std::string comparison_html(const Comparison& comparison, const std::string& title) {
@@ -144,10 +151,10 @@ std::string comparison_html(const Comparison& comparison, const std::string& tit
                                  comparison.highest ? "more" : "less", kVersion);
   if (!comparison.note.empty()) body += "<p class=\"note\">" + html_escaped(comparison.note) + "</p>\n";
   body += table_html(comparison);
-  body +=
-      "<p class=\"dim\">" + html_escaped(held_out_words(comparison)) +
-      "loss is the smoothed training loss. time is that of training steps. Runs that were stopped early stand below "
-      "those that were not.</p>\n<h2>Curves</h2>\n";
+  body += "<p class=\"dim\">" + html_escaped(held_out_words(comparison)) + "loss is the smoothed training loss. " +
+          quality_words(comparison) +
+          "time is that of training steps. Runs that were stopped early stand below "
+          "those that were not.</p>\n<h2>Curves</h2>\n";
   body += plot_html(series_plot(comparison, "loss", "Training loss, smoothed", kLossSmoothing));
   if (const LinePlot plot = held_out_plot(comparison); shows_something(plot)) body += plot_html(plot);
   for (const auto& number : comparison.numbers)

@@ -23,6 +23,7 @@ struct Comparison {
   bool highest = false;
   std::vector<std::string> settings;  ///< options that differ, and do not only say where
   std::vector<std::string> numbers;   ///< of the evaluation and the log that any run has: "kernel_distance"
+  bool measured = false;  ///< the pictures of any run were: with intervals, of so many, and a verdict on copies
   std::string note;                   ///< a caution about the ranking, "" = none
 };
 

@@ -8,13 +8,12 @@
 #include <memory>
 
 #include "unnoise/core/error.h"
-#include "unnoise/data/known_sets.h"
 #include "unnoise/io/model_card.h"
 #include "unnoise/logging/line_plot.h"
 #include "unnoise/pipelines/unconditional.h"
 #include "unnoise/recipes/ema_snapshots.h"
 #include "unnoise/recipes/ema_sweep.h"
-#include "unnoise/recipes/held_out_loss.h"
+#include "unnoise/recipes/held_out_objective_loss.h"
 #include "unnoise/recipes/machine.h"
 #include "unnoise/recipes/output_file.h"
 #include "unnoise/recipes/train_evaluation.h"
@@ -220,14 +219,25 @@ std::vector<double> usual_widths(const std::vector<double>& stored) {
   return out;
 }
 
-std::string held_out_pictures(const EmaJobOptions& o) {
-  if (o.data) return *o.data;
-  const Json trained = read_json(fs::path(o.run) / "options.json");
-  const Json name = trained.value("dataset_name", Json());
-  const KnownSet* known = name.is_string() ? find_known_set(name.get<std::string>()) : nullptr;
-  if (known && known->has_test_part) return name;
-  throw usage_error("--data: which pictures? The run was trained on a folder, which holds no others",
-                    "Give a folder of pictures that the run has not seen.");
+TrainOptions trained_with(const EmaJobOptions& o) {
+  const fs::path file = fs::path(o.run) / "options.json";
+  TrainOptions training;
+  assign_json(training, read_json(file), file.string(), UnknownKeys::ignore);
+  return training;
+}
+
+/// --data, which need not call itself a test part; else a part of the set that the run was trained on.
+std::shared_ptr<const Dataset> held_out_set(const EmaJobOptions& o, const Observer& observer) {
+  DatasetOptions set = o.data ? DatasetOptions{.path_or_name = *o.data} : training_set(trained_with(o));
+  const bool whole = o.data && o.split == EmaJobOptions().split;
+  set.split = o.split;
+  if (const auto part = find_split(set, observer)) return part;
+  if (!o.data)
+    throw usage_error(fmt::format("--data: which pictures? The run was trained on \"{}\", which has no part \"{}\"",
+                                  set.path_or_name, o.split),
+                      "Give a folder of pictures that the run has not seen.");
+  if (whole) set.split = DatasetOptions().split;
+  return open_dataset(set, observer);
 }
 
 /// How far drawn pictures are from the run's own training pictures.
@@ -238,14 +248,13 @@ class DrawnDistance {
               .batch_size = std::min(o.batch_size, o.fd_images),
               .steps = o.num_inference_steps,
               .seed = static_cast<uint64_t>(o.seed)} {
-    const fs::path file = fs::path(o.run) / "options.json";
-    TrainOptions training;
-    assign_json(training, read_json(file), file.string(), UnknownKeys::ignore);
+    TrainOptions training = trained_with(o);
     training.device = o.device;
     const TrainPlan plan = plan_training(training, {});
     const std::shared_ptr<FeatureNetwork> network = load_feature_network("fmnist");
     network->to(plan.device);
-    reference_ = training_reference(plan, network, {Metric::fd}, observer, stop);
+    reference_ = read_reference(training_reference(plan, training.evaluate_num_reference), network,
+                                {.metrics = {Metric::fd}}, observer, stop);
   }
 
   /// nullopt when stopped.
@@ -265,12 +274,10 @@ class DrawnDistance {
 EmaJobResult sweep(const EmaJobOptions& o, const Observer& observer, const std::stop_token& stop) {
   Rebuilder rebuilder(o);
   const auto stored = stored_widths(rebuilder.snapshots());
-  HeldOutLoss loss({.data = held_out_pictures(o),
-                    .split = o.split,
-                    .num_images = o.num_images,
-                    .batch_size = o.batch_size,
-                    .seed = static_cast<uint64_t>(o.seed)},
-                   rebuilder.pipe(), observer);
+  HeldOutObjectiveLoss loss(
+      held_out_set(o, observer),
+      {.num_images = o.num_images, .batch_size = o.batch_size, .seed = static_cast<uint64_t>(o.seed)}, rebuilder.pipe(),
+      observer);
 
   std::vector<std::pair<double, ProfileFit>> tries;
   for (const double width : o.sweep_values.empty() ? usual_widths(stored) : o.sweep_values) {

@@ -47,8 +47,9 @@ struct EmaJobOptions : MachineOptions {
         field("sweep", &O::sweep, "rebuild many and measure each: denoising loss on pictures not trained on"),
         field("sweep_values", &O::sweep_values, "widths to try; default: a dozen around the stored ones"),
         field("data", &O::data,
-              "held-out pictures, a folder or a set known by name; default: the named set that the run trained on"),
-        field("split", &O::split, "train, validation or test, of a set known by name"),
+              "held-out pictures, a folder or a set known by name; default: what the run trained on, where it has "
+              "such a part"),
+        field("split", &O::split, "train, validation or test, where the set has parts"),
         field("num_images", &O::num_images, "how many of them; 0 = all"),
         field("batch_size", &O::batch_size, "how many at once"),
         field("seed", &O::seed, "of the choice of pictures and their noise, the same for every width"),

@@ -7,13 +7,14 @@
 
 #include "unnoise/core/error.h"
 #include "unnoise/core/version.h"
-#include "unnoise/data/known_sets.h"
 #include "unnoise/recipes/evaluate_likelihood.h"
+#include "unnoise/recipes/held_out_pictures.h"
 #include "unnoise/recipes/machine.h"
 #include "unnoise/recipes/neighbours_sheet.h"
 #include "unnoise/recipes/output_file.h"
 #include "unnoise/recipes/quality.h"
 #include "unnoise/recipes/quality_draw.h"
+#include "unnoise/recipes/reference_pictures.h"
 
 namespace unnoise {
 namespace {
@@ -32,6 +33,10 @@ void check_evaluate_options(const EvaluateOptions& o) {
   if (o.resolution) at_least("--resolution", 1, *o.resolution);
 }
 
+bool wants_copies(const EvaluateOptions& o) {
+  return std::find(o.metrics.begin(), o.metrics.end(), Metric::nn) != o.metrics.end();
+}
+
 void check_quality_options(const EvaluateOptions& o) {
   if (o.model.empty() == !o.samples)
     throw usage_error("which pictures are to be measured? Give --model or --samples",
@@ -40,8 +45,7 @@ void check_quality_options(const EvaluateOptions& o) {
   if (o.num_images && *o.num_images < kLeastPictures)
     throw usage_error(fmt::format("--num-images: expected at least {}, found {}", kLeastPictures, *o.num_images),
                       "Hundreds tell little, thousands are usual.");
-  const bool checks_copies = std::find(o.metrics.begin(), o.metrics.end(), Metric::nn) != o.metrics.end();
-  if (o.neighbours && !checks_copies)
+  if (o.neighbours && !wants_copies(o))
     throw usage_error("--neighbours: the nearest pictures are those of --metrics nn, which is not asked for");
   if (o.use_labels) throw usage_error("--use-labels is for --bits-per-dim", "Classes to draw: --class-labels 0,1,2.");
 }
@@ -103,32 +107,19 @@ MeasuredSet open_measured(const EvaluateOptions& o, const Observer& observer) {
   return measured;
 }
 
-/// A smaller test part would be too coarse a scale; the training pictures then are the scale.
-constexpr int64_t kFewestUnseen = 100;
-
-/// Pictures that the model has not seen; none when there are none. A folder goes before a known set of its name.
-std::shared_ptr<const Dataset> open_unseen(const EvaluateOptions& o, const Observer& observer) {
-  if (o.held_out) return open_test_part(*o.held_out, observer);
-  const KnownSet* known = find_known_set(o.data);
-  std::error_code ec;
-  if (!fs::is_directory(o.data, ec) && !(known && known->has_test_part)) return nullptr;
-  const std::string other = o.split.value_or("train") == "test" ? "train" : "test";
-  try {
-    const auto unseen = open_dataset({.path_or_name = o.data, .split = other}, observer);
-    return unseen->size() < kFewestUnseen ? nullptr : unseen;
-  } catch (const NoSuchSplit&) {
-    return nullptr;
-  }
-}
-
 EvaluateResult evaluate_quality(const EvaluateOptions& o, const Observer& observer, const std::stop_token& stop) {
   check_quality_options(o);
   const auto started = std::chrono::steady_clock::now();
   const std::shared_ptr<FeatureNetwork> network = load_feature_network(o.features);
   network->to(find_device(o.device));
   MeasuredSet measured = open_measured(o, observer);
-  const auto data = open_dataset({.path_or_name = o.data, .split = o.split.value_or("train")}, observer);
-  const auto unseen = open_unseen(o, observer);
+  const DatasetOptions set = evaluated_set(o, "train");
+  ReferenceSource source{.training = open_dataset(set, observer),
+                         .trust_unseen = o.held_out.has_value(),
+                         .reading = measured.loader,
+                         .num_reference = o.num_reference,
+                         .mirrored = o.random_flip};
+  if (wants_copies(o)) source.unseen = o.held_out ? open_test_part(*o.held_out, observer) : open_unseen(set, observer);
   if (o.neighbours) prepare_output_file(*o.neighbours);
 
   const QualityOptions how{.metrics = o.metrics,
@@ -136,19 +127,12 @@ EvaluateResult evaluate_quality(const EvaluateOptions& o, const Observer& observ
                            .cache = o.cache_dir ? fs::path(*o.cache_dir) : fs::path()};
   EvaluateResult result;
   result.status = JobStatus::interrupted;
-  const bool checks_copies = how.wants(Metric::nn);
-  const QualityReference reference(
-      read_pictures(data, measured.loader, o.num_reference, observer, stop),
-      unseen && checks_copies ? read_pictures(unseen, measured.loader, 2000, observer, stop) : PictureSet(),
-      o.random_flip, network, how, observer, stop);
-  if (!reference.is_complete()) return result;
+  const auto reference = read_reference(source, network, how, observer, stop);
+  if (!reference) return result;
   const PictureSet drawn = measured.pictures(o, observer, stop);
   if (stop.stop_requested()) return result;
-  auto quality = measure_quality(drawn, reference, observer, stop);
+  const auto quality = measure_quality(drawn, *reference, observer, stop);
   if (!quality) return result;
-  if (checks_copies && o.num_reference > 0 && o.num_reference < data->size())
-    quality->notes.push_back(fmt::format("copies were looked for among {} of {} training pictures",
-                                         human_count(o.num_reference), human_count(data->size())));
   result.status = JobStatus::done;
 
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
@@ -160,7 +144,7 @@ EvaluateResult evaluate_quality(const EvaluateOptions& o, const Observer& observ
                {"seconds", seconds}});
   json[o.samples ? "samples" : "model"] = o.samples ? *o.samples : o.model;
   if (o.neighbours) {
-    write_grid(*o.neighbours, neighbours_sheet(drawn, reference, *quality),
+    write_grid(*o.neighbours, neighbours_sheet(drawn, *reference, *quality),
                {{"Software", fmt::format("unnoise {}", kVersion)}, {"evaluation", dump_json_line(json)}});
     result.files.push_back(*o.neighbours);
   }
@@ -170,6 +154,10 @@ EvaluateResult evaluate_quality(const EvaluateOptions& o, const Observer& observ
 }
 
 }  // namespace
+
+DatasetOptions evaluated_set(const EvaluateOptions& o, const std::string& usual_split) {
+  return {.path_or_name = o.data, .split = o.split.value_or(usual_split), .config = o.dataset_config_name.value_or("")};
+}
 
 int64_t evaluate_resolution(const EvaluateOptions& o, const UNet2DOptions& unet) {
   if (o.resolution) return *o.resolution;

@@ -16,7 +16,7 @@
 namespace unnoise {
 
 struct EvaluateOptions : MachineOptions {
-  std::vector<Metric> metrics = {Metric::fd, Metric::kd, Metric::pr, Metric::dc, Metric::swd, Metric::mmd, Metric::nn};
+  std::vector<Metric> metrics = all_metrics();
   std::string features = "fmnist";
   bool bits_per_dim = false;
 
@@ -29,6 +29,7 @@ struct EvaluateOptions : MachineOptions {
   std::vector<int64_t> class_labels;
 
   std::string data;
+  std::optional<std::string> dataset_config_name;
   std::optional<std::string> split;
   int64_t num_reference = 0;
   std::optional<std::string> held_out;
@@ -76,6 +77,8 @@ struct EvaluateOptions : MachineOptions {
         field("data", &O::data,
               "the pictures that the model learnt from: folder, archive, Parquet, IDX or npz file, or a set known by "
               "name such as fashion-mnist"),
+        field("dataset_config_name", &O::dataset_config_name,
+              "of --data with several configurations, as the hub keeps them: the folder of that name"),
         field("split", &O::split,
               "train, validation or test, where the set has parts; default: train, with --bits-per-dim test"),
         field("num_reference", &O::num_reference, "use only so many of them, drawn at random; 0 = all"),

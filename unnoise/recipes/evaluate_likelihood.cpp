@@ -88,7 +88,7 @@ EvaluateResult evaluate_likelihood(const EvaluateOptions& options, const Observe
   if (options.use_labels && !pipe.unet->has_class_embedding())
     throw usage_error("--use-labels: this model was trained without classes");
 
-  const auto data = open_dataset({.path_or_name = options.data, .split = options.split.value_or("test")}, observer);
+  const auto data = open_dataset(evaluated_set(options, "test"), observer);
   const int64_t channels = pipe.unet->options().in_channels;
   if (channels != 1 && channels != 3)
     throw usage_error(fmt::format("a network of {} channels: pictures have 1 or 3", channels));

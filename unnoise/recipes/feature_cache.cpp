@@ -3,9 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <cstring>
-
 #include "unnoise/core/error.h"
+#include "unnoise/core/fnv1a.h"
 #include "unnoise/io/safetensors.h"
 #include "unnoise/recipes/quality.h"
 
@@ -14,20 +13,12 @@ namespace {
 
 constexpr const char* kKept = "features";
 
-/// Of the pixels and their shape: FNV-1a over eight bytes at a time.
+/// Of the pixels and their shape.
 std::string hash_pixels(const Tensor& pixels) {
   const Tensor bytes = pixels.contiguous();
-  const uint8_t* data = bytes.const_data_ptr<uint8_t>();
-  const auto count = static_cast<size_t>(bytes.numel());
-  uint64_t hash = 14695981039346656037u;
-  size_t i = 0;
-  for (uint64_t word; i + sizeof word <= count; i += sizeof word) {
-    std::memcpy(&word, data + i, sizeof word);
-    hash = (hash ^ word) * 1099511628211u;
-    hash ^= hash >> 32;
-  }
-  for (; i < count; ++i) hash = (hash ^ data[i]) * 1099511628211u;
-  return fmt::format("{:016x}-{}", hash, fmt::join(pixels.sizes(), "x"));
+  Fnv1a hash;
+  hash.add(bytes.const_data_ptr(), bytes.nbytes());
+  return fmt::format("{:016x}-{}", hash.value(), fmt::join(pixels.sizes(), "x"));
 }
 
 }  // namespace

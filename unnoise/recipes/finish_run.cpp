@@ -24,13 +24,13 @@ std::shared_ptr<UNet2D> network_of(const TrainPlan& plan, const fs::path& weight
 
 }  // namespace
 
-std::optional<HeldOutError> held_out_of(const TrainOptions& options, const fs::path& weights, int64_t num_images,
-                                        const Observer& observer, const std::stop_token& stop) {
+std::optional<HeldOutEpsError> held_out_of(const TrainOptions& options, const fs::path& weights, int64_t num_images,
+                                           const Observer& observer, const std::stop_token& stop) {
   if (num_images <= 0) return std::nullopt;
   const TrainPlan plan = plan_training(options, {});
   const auto unet = network_of(plan, weights);
   unet->to(plan.device);
-  return held_out_error(options, plan, *unet, num_images, observer, stop);
+  return held_out_eps_error(options, plan, *unet, num_images, observer, stop);
 }
 
 void save_model_of_checkpoint(const TrainOptions& options, const fs::path& checkpoint, const fs::path& folder) {

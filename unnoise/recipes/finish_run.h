@@ -5,7 +5,7 @@
 #include <stop_token>
 
 #include "unnoise/core/observer.h"
-#include "unnoise/recipes/held_out.h"
+#include "unnoise/recipes/held_out_eps_error.h"
 #include "unnoise/recipes/recipe.h"
 #include "unnoise/recipes/run_summary.h"
 
@@ -13,8 +13,8 @@ namespace unnoise {
 
 /// The loss on held-out pictures of the model in `weights` (a run folder or checkpoint), of the average where there is
 /// one.
-std::optional<HeldOutError> held_out_of(const TrainOptions& options, const fs::path& weights, int64_t num_images,
-                                        const Observer& observer, const std::stop_token& stop);
+std::optional<HeldOutEpsError> held_out_of(const TrainOptions& options, const fs::path& weights, int64_t num_images,
+                                           const Observer& observer, const std::stop_token& stop);
 
 /// A run that was stopped for good: its folder becomes a model, with the weights of `checkpoint`.
 void save_model_of_checkpoint(const TrainOptions& options, const fs::path& checkpoint, const fs::path& folder);

@@ -7,6 +7,7 @@
 
 #include "unnoise/core/error.h"
 #include "unnoise/io/image_grid.h"
+#include "unnoise/nn/beside.h"
 #include "unnoise/recipes/evenly_spaced.h"
 
 namespace unnoise {
@@ -22,7 +23,7 @@ std::vector<Image> first_pictures(const Tensor& x) {
 
 Tensor to_unit_spread(const Tensor& x) {
   const Tensor spread = x.flatten(1).std(1, /*unbiased=*/false).clamp_min(1.0);
-  return x / spread.reshape({-1, 1, 1, 1});
+  return x / beside(spread, x);
 }
 
 void Frames::add(const SampleStep& at) {

@@ -20,6 +20,7 @@
 #include "unnoise/metrics/sliced_wasserstein.h"
 #include "unnoise/nn/rng.h"
 #include "unnoise/recipes/feature_cache.h"
+#include "unnoise/recipes/machine.h"
 
 namespace unnoise {
 namespace {
@@ -115,36 +116,48 @@ Tensor extract_features(const FeatureNetwork& network, const Tensor& pixels, con
   return at::cat(pieces);
 }
 
-QualityReference::QualityReference(PictureSet training, PictureSet unseen, bool mirrored,
-                                   std::shared_ptr<const FeatureNetwork> network, const QualityOptions& options,
-                                   const Observer& observer, const std::stop_token& stop)
-    : options_(options), unseen_(std::move(unseen)), originals_(training.size()), network_(std::move(network)) {
+QualityReference::QualityReference(ReferencePictures pictures, std::shared_ptr<const FeatureNetwork> network,
+                                   const QualityOptions& options, const Observer& observer, const std::stop_token& stop)
+    : options_(options),
+      pictures_(std::move(pictures)),
+      originals_(pictures_.training.size()),
+      network_(std::move(network)) {
   if (stop.stop_requested()) return;
   if (originals_ < kLeastPictures)
     throw usage_error(
         fmt::format("only {} pictures to compare with; expected at least {}", originals_, kLeastPictures));
-  training_ = mirrored ? with_mirrored(training) : std::move(training);
-  features_ = FeatureCache(options_.cache).features(*network_, training_.pixels, observer, stop);
+  if (pictures_.mirrored) pictures_.training = with_mirrored(pictures_.training);
+  features_ = FeatureCache(options_.cache).features(*network_, pictures_.training.pixels, observer, stop);
   if (!features_.defined()) return;
   if (options_.wants(Metric::fd)) frechet_.emplace(unnoise::moments(features_));
-  if (options_.wants(Metric::nn)) {
-    const uint64_t seed = options_.seed;
-    if (unseen_.size() > 0) {
-      unseen_ = draw_pictures(unseen_, kUnseen, seed);
-      const int64_t k = copy_neighbours(originals_);
-      unseen_pixel_scores_ = scores_of(flat(unseen_), flat(training_), k, observer, stop);
-      const Tensor features = extract_features(*network_, unseen_.pixels, observer, stop);
-      if (features.defined()) unseen_feature_scores_ = scores_of(features, features_, k, observer, stop);
-    } else {
-      unseen_pixel_scores_ = scores_among_themselves(flat(training_), originals_, seed, observer, stop);
-      unseen_feature_scores_ = scores_among_themselves(features_, originals_, seed, observer, stop);
-    }
-    if (!unseen_pixel_scores_.defined() || !unseen_feature_scores_.defined()) return;
-    if ((unseen_pixel_scores_ == 0).to(at::kDouble).mean().item<double>() > 0.5 && unseen_.size() > 0)
-      throw usage_error("most of the pictures called unseen are among the training pictures",
-                        "Give pictures that the model was not trained on, or leave --held-out away.");
-  }
+  if (options_.wants(Metric::nn) && !calibrate(observer, stop)) return;
   complete_ = !stop.stop_requested();
+}
+
+bool QualityReference::calibrate(const Observer& observer, const std::stop_token& stop) {
+  const uint64_t seed = options_.seed;
+  const Tensor training = flat(pictures_.training);
+  PictureSet& unseen = pictures_.unseen;
+  if (unseen.size() > 0) {
+    unseen = draw_pictures(unseen, kUnseen, seed);
+    const int64_t k = copy_neighbours(originals_);
+    unseen_pixel_scores_ = scores_of(flat(unseen), training, k, observer, stop);
+    if (!unseen_pixel_scores_.defined()) return false;
+    if ((unseen_pixel_scores_ == 0).to(at::kDouble).mean().item<double>() > 0.5) {
+      if (pictures_.trust_unseen)
+        throw usage_error("most of the pictures called unseen are among the training pictures",
+                          "Give pictures that the model was not trained on, or leave --held-out away.");
+      observer.warn("most pictures of the test part are among the training pictures: copies are judged without it");
+      unseen = {};
+    } else {
+      const Tensor features = extract_features(*network_, unseen.pixels, observer, stop);
+      if (features.defined()) unseen_feature_scores_ = scores_of(features, features_, k, observer, stop);
+      return unseen_feature_scores_.defined();
+    }
+  }
+  unseen_pixel_scores_ = scores_among_themselves(training, originals_, seed, observer, stop);
+  unseen_feature_scores_ = scores_among_themselves(features_, originals_, seed, observer, stop);
+  return unseen_pixel_scores_.defined() && unseen_feature_scores_.defined();
 }
 
 /// The numbers, one method a metric, each adding its own to the result.
@@ -175,7 +188,7 @@ class QualityMeasurement {
 
  private:
   void check() const {
-    const PictureSet& training = reference_.training_;
+    const PictureSet& training = reference_.training();
     if (generated_.size() < kLeastPictures)
       throw usage_error(
           fmt::format("only {} pictures to measure; expected at least {}", generated_.size(), kLeastPictures),
@@ -190,7 +203,7 @@ class QualityMeasurement {
     result_.features = reference_.network_->name();
     result_.num_features = features_.size(1);
     result_.num_images = generated_.size();
-    result_.num_reference = reference_.training_.size();
+    result_.num_reference = reference_.training().size();
     result_.compared = std::min({result_.num_images, result_.num_reference, kMostCompared});
     const std::string adapted = reference_.network_->adaptation(generated_.channels(), generated_.resolution());
     if (!adapted.empty()) result_.notes.push_back(fmt::format("for the feature network: {}", adapted));
@@ -237,23 +250,23 @@ class QualityMeasurement {
 
   void precision() {
     const auto found = precision_recall(some(reference_.features_, 1), some(features_, 2));
-    result_.precision = estimate(found.precision(), mean_standard_error(found.in_real), 0, 1);
-    result_.recall = estimate(found.recall(), mean_standard_error(found.in_generated), 0, 1);
+    result_.precision = share_estimate(found.precision(), found.in_real.numel());
+    result_.recall = share_estimate(found.recall(), found.in_generated.numel());
   }
 
   void density() {
     const auto found = density_coverage(some(reference_.features_, 1), some(features_, 2));
     result_.density = estimate(found.density(), mean_standard_error(found.balls), 0, kInfinity);
-    result_.coverage = estimate(found.coverage(), mean_standard_error(found.reached), 0, 1);
+    result_.coverage = share_estimate(found.coverage(), found.reached.numel());
   }
 
   /// Pixels of as many training pictures as drawn ones, and of others than those.
   void wasserstein() {
     const int64_t n = result_.compared;
-    const Tensor order = Rng(options_.seed + 3).permutation(reference_.training_.size());
+    const Tensor order = Rng(options_.seed + 3).permutation(reference_.training().size());
     const auto pixels_of = [&](int64_t first) {
       const Tensor places = order.narrow(0, first, n);
-      return from_bytes(reference_.training_.pixels.index_select(0, places).flatten(1));
+      return from_bytes(reference_.training().pixels.index_select(0, places).flatten(1));
     };
     const SlicedWassersteinOptions how{.seed = options_.seed};
     const Slices slices = slice(some(flat(generated_), 2), pixels_of(0), how);
@@ -269,7 +282,7 @@ class QualityMeasurement {
   }
 
   void discrepancy() {
-    const PictureSet training = draw_pictures(reference_.training_, result_.compared, options_.seed + 5);
+    const PictureSet training = draw_pictures(reference_.training(), result_.compared, options_.seed + 5);
     const Tensor x = flat(training), y = some(flat(generated_), 2);
     result_.mmd_bandwidth = median_distance(x, y, 1000, options_.seed);
     const auto found =
@@ -279,11 +292,15 @@ class QualityMeasurement {
 
   bool copying(const Observer& observer, const std::stop_token& stop) {
     const int64_t k = copy_neighbours(reference_.originals_);
-    const auto by_pixels = find_neighbours(flat(generated_), flat(reference_.training_), k, observer, stop);
+    const auto by_pixels = find_neighbours(flat(generated_), flat(reference_.training()), k, observer, stop);
     if (!by_pixels) return false;
     const auto by_features = find_neighbours(features_, reference_.features_, k, observer, stop);
     if (!by_features) return false;
-    result_.calibrated_by_unseen = reference_.unseen_.size() > 0;
+    result_.calibrated_by_unseen = reference_.pictures_.unseen.size() > 0;
+    if (reference_.originals_ < reference_.pictures_.drawn_from)
+      result_.notes.push_back(fmt::format("copies were looked for among {} of {} training pictures",
+                                          human_count(reference_.originals_),
+                                          human_count(reference_.pictures_.drawn_from)));
     const int64_t unseen = reference_.unseen_pixel_scores_.numel();
     const double false_alarms = std::max(0.01, 2.0 / static_cast<double>(unseen));
     const auto report = [&](const Neighbours& found, const Tensor& unseen_scores) {

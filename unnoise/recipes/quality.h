@@ -28,26 +28,36 @@ struct QualityOptions {
   bool wants(Metric metric) const;
 };
 
+/// The pictures that drawn ones are compared with (reference_pictures.h reads them).
+struct ReferencePictures {
+  PictureSet training;     ///< the model learnt from them
+  int64_t drawn_from = 0;  ///< number of training pictures that there are, of which those may be some; 0 = no others
+  bool mirrored = false;   ///< their mirror images are training pictures too
+  PictureSet unseen;  ///< it has not seen these, which calibrate the check for copies; empty = the training pictures
+                      ///< do, each against the others
+  bool trust_unseen = false;  ///< a set that is mostly training pictures is then an error, else left out with a warning
+};
+
 /// What drawn pictures are compared with, its features extracted once.
 class QualityReference {
  public:
-  /// `training`: the pictures that the model learnt from; `unseen`: pictures that it did not, which calibrate the check
-  /// for copies (empty: the training pictures do, each against the others). With `mirrored` the training pictures'
-  /// mirror images count as training pictures too. When stopped, is_complete() is false. Error::usage for too few
-  /// pictures.
-  QualityReference(PictureSet training, PictureSet unseen, bool mirrored, std::shared_ptr<const FeatureNetwork> network,
+  /// When stopped, is_complete() is false. Error::usage for too few pictures.
+  QualityReference(ReferencePictures pictures, std::shared_ptr<const FeatureNetwork> network,
                    const QualityOptions& options, const Observer& observer, const std::stop_token& stop);
 
   bool is_complete() const { return complete_; }
-  const PictureSet& training() const { return training_; }
+  const PictureSet& training() const { return pictures_.training; }
   const FeatureNetwork& network() const { return *network_; }
   const QualityOptions& options() const { return options_; }
 
  private:
   friend class QualityMeasurement;
 
+  /// Scores of pictures that are no copies; false when stopped.
+  bool calibrate(const Observer& observer, const std::stop_token& stop);
+
   QualityOptions options_;
-  PictureSet training_, unseen_;
+  ReferencePictures pictures_;
   int64_t originals_ = 0;  // of the training pictures; the others are their mirror images
   std::shared_ptr<const FeatureNetwork> network_;
   Tensor features_;  // [N,D]
@@ -84,8 +94,7 @@ inline constexpr int64_t kLeastPictures = 16;
 std::optional<Quality> measure_quality(const PictureSet& generated, const QualityReference& reference,
                                        const Observer& observer, const std::stop_token& stop);
 
-/// {"fd_fmnist", 12.3}, {"precision", 0.7} ...: the numbers alone, for logs.
-std::vector<std::pair<std::string, double>> scalars_of(const Quality& quality);
+/// What `unnoise evaluate --json` prints and log.jsonl keeps; quality_numbers.h reads it.
 Json to_json(const Quality& quality);
 /// A table for people, with notes and the verdict on copying.
 std::string to_text(const Quality& quality);

@@ -53,7 +53,10 @@ Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(nul
 
 Json copies_json(const CopyReport& report) {
   const CopyCheck& c = report.check;
+  const Estimate flagged = share_estimate(c.flagged, c.scores.numel());
   return {{"flagged", c.flagged},
+          {"low", flagged.low},
+          {"high", flagged.high},
           {"expected", c.expected},
           {"threshold", c.threshold},
           {"z", c.z},
@@ -70,15 +73,6 @@ std::string copies_line(const char* where, const CopyReport& report) {
 }
 
 }  // namespace
-
-std::vector<std::pair<std::string, double>> scalars_of(const Quality& quality) {
-  std::vector<std::pair<std::string, double>> scalars;
-  for (const QualityRow& row : rows_of(quality))
-    if (*row.value) scalars.emplace_back(row.key, (*row.value)->value);
-  if (quality.pixel_copies) scalars.emplace_back("copied_pixels", quality.pixel_copies->check.flagged);
-  if (quality.feature_copies) scalars.emplace_back("copied_features", quality.feature_copies->check.flagged);
-  return scalars;
-}
 
 Json to_json(const Quality& q) {
   Json metrics = Json::object();
@@ -110,7 +104,7 @@ std::string to_text(const Quality& q) {
       text += fmt::format("  {:<14} {:>10}   {:<22} {}\n", row.label, significant((*row.value)->value),
                           interval_text(**row.value), row.meaning);
   if (q.fd || q.kd || q.precision || q.density || q.swd || q.mmd)
-    text += "\nBetween: where 95 of 100 other draws of as many pictures would lie.\n";
+    text += "\nBetween: 95 % intervals, of the draw of the pictures; they know nothing of bias.\n";
   if (q.pixel_copies && q.feature_copies) {
     text += fmt::format("\nCopies of training pictures, judged beside {}\n",
                         q.calibrated_by_unseen ? "pictures that the model has not seen"

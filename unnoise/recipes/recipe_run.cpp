@@ -28,7 +28,8 @@ std::string run_report(const RunSummary& run, const fs::path& folder) {
     text += row("held-out",
                 fmt::format("{:.4f} (error of the noise on {} {} pictures)", run.result.held_out->mean,
                             run.result.held_out->num_images, run.result.held_out->unseen ? "unseen" : "training"));
-  for (const auto& [name, value] : run.quality()) text += row(name, fmt::format("{:.4g}", value));
+  for (const auto& [name, number] : run.quality())
+    text += row(name, fmt::format("{}, {} pictures", estimate_text(number.estimate), human_count(number.num_images)));
   if (run.result.seconds)
     text += row("time", human_seconds(*run.result.seconds) +
                             (run.result.cpu_seconds

@@ -28,7 +28,12 @@ void read_series(const fs::path& log, RunSummary& run) {
     const int64_t step = record.at("step").get<int64_t>();
     run.steps = std::max(run.steps, step);
     std::map<std::string, double> numbers;
-    flatten(record, "", numbers);
+    if (record.contains("metrics")) {
+      run.logged_evaluation = record;
+      for (const auto& [name, number] : quality_numbers(record)) numbers[name] = number.estimate.value;
+    } else {
+      flatten(record, "", numbers);
+    }
     for (const auto& [name, value] : numbers)
       if (name != "step" && name != "epoch") run.series[name].emplace_back(step, value);
   }
@@ -92,20 +97,22 @@ std::optional<double> RunSummary::number(const std::string& name) const {
   if (name == "held_out") return result.held_out ? std::optional(result.held_out->mean) : std::nullopt;
   if (name == "seconds") return result.seconds;
   if (name == "cpu_seconds") return result.cpu_seconds;
-  if (const auto found = series.find(name); found != series.end() && !found->second.empty())
-    return name == "loss" ? smoothed_loss(found->second) : found->second.back().second;
   const auto measured = quality();
-  const auto found = measured.find(name);
-  return found == measured.end() ? std::nullopt : std::optional(found->second);
+  if (const auto found = measured.find(name); found != measured.end()) return found->second.estimate.value;
+  const auto found = series.find(name);
+  if (found == series.end() || found->second.empty()) return std::nullopt;
+  return name == "loss" ? smoothed_loss(found->second) : found->second.back().second;
 }
 
-std::map<std::string, double> RunSummary::quality() const {
-  std::map<std::string, double> numbers;
-  if (result.evaluation.contains("bits_per_dim")) numbers["bits_per_dim"] = result.evaluation["bits_per_dim"];
-  const Json metrics = result.evaluation.value("metrics", Json::object());
-  for (const auto& [name, metric] : metrics.items())
-    if (metric.is_object() && metric.value("value", Json()).is_number()) numbers[name] = metric["value"];
+std::map<std::string, QualityNumber> RunSummary::quality() const {
+  auto numbers = quality_numbers(result.evaluation);
+  numbers.merge(quality_numbers(logged_evaluation));
   return numbers;
+}
+
+std::optional<bool> RunSummary::copies() const {
+  const auto found = found_copies(result.evaluation);
+  return found ? found : found_copies(logged_evaluation);
 }
 
 RunSummary read_run(const fs::path& folder) {

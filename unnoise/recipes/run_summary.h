@@ -11,7 +11,8 @@
 
 #include "unnoise/core/files.h"
 #include "unnoise/core/json.h"
-#include "unnoise/recipes/held_out.h"
+#include "unnoise/recipes/held_out_eps_error.h"
+#include "unnoise/recipes/quality_numbers.h"
 
 namespace unnoise {
 
@@ -23,7 +24,7 @@ struct RunResult {
   std::optional<double> seconds;
   std::optional<double> cpu_seconds;  ///< of all threads together
   std::optional<int64_t> peak_memory_bytes;
-  std::optional<HeldOutError> held_out;
+  std::optional<HeldOutEpsError> held_out;
   Json evaluation = Json::object();  ///< what unnoise evaluate --json said
   Json machine = Json::object();     ///< threads, device, versions, to read
 };
@@ -37,15 +38,18 @@ struct RunSummary {
   RunResult result;
   std::map<std::string, Series>
       series;                    ///< every number of log.jsonl by its name: "loss", "grad_norm", "kernel_distance" ...
+  Json logged_evaluation = Json::object();  ///< the last of log.jsonl: --evaluate-every
   int64_t steps = 0;             ///< made
   std::optional<fs::path> grid;  ///< a picture of samples, the latest
   std::string command;           ///< that repeats it
 
   bool is_finished() const { return result.status == "done"; }
-  /// Last value of a series, of the loss its smoothed one; else one of quality().
+  /// One of quality(), else the last value of a series, of the loss its smoothed one.
   std::optional<double> number(const std::string& name) const;
-  /// The measurements of result.json's evaluation: "fd", "precision", "bits_per_dim" ...
-  std::map<std::string, double> quality() const;
+  /// The newest measurement of each: of result.json's evaluation, else the last of the log's.
+  std::map<std::string, QualityNumber> quality() const;
+  /// Whether it hands out its training pictures, where that was looked for; by the same rule.
+  std::optional<bool> copies() const;
 };
 
 /// Error::data when `folder` holds no run.

@@ -10,21 +10,20 @@
 #include "unnoise/logging/tensorboard.h"
 #include "unnoise/recipes/quality.h"
 #include "unnoise/recipes/quality_draw.h"
+#include "unnoise/recipes/reference_pictures.h"
 #include "unnoise/recipes/train_plan.h"
 
 namespace unnoise {
 
-/// The pictures that a plan trains on, to compare drawn ones with; of a larger set 20,000 of them. nullopt when
-/// stopped.
-std::optional<QualityReference> training_reference(const TrainPlan& plan, std::shared_ptr<const FeatureNetwork> network,
-                                                   std::vector<Metric> metrics, const Observer& observer,
-                                                   const std::stop_token& stop);
+/// The pictures that a plan trains on, to compare drawn ones with; only `num_reference` of them, 0 = all.
+ReferenceSource training_reference(const TrainPlan& plan, int64_t num_reference);
 
 /// Draws from its own fixed seed and reads through its own loader: the run's random streams and its order of pictures
-/// are those of a run without it.
+/// are those of a run without it. The numbers are those of `unnoise evaluate` on the saved model.
 class TrainEvaluation {
  public:
-  /// Throws Error for options that cannot be followed. The training pictures are read at the first measurement.
+  /// Throws Error for options that cannot be followed, and when the data's test part is damaged. Pictures are read at
+  /// the first measurement.
   TrainEvaluation(const TrainOptions& options, const TrainPlan& plan, const Observer& observer);
 
   /// Every so many steps, and after the last.
@@ -41,6 +40,7 @@ class TrainEvaluation {
   const TrainPlan& plan_;
   const Observer& observer_;
   std::shared_ptr<FeatureNetwork> network_;
+  ReferenceSource source_;
   std::optional<QualityReference> reference_;
 };
 

@@ -87,6 +87,7 @@ struct TrainOptions : MachineOptions, ObjectiveOptions, HubOptions {
   int64_t evaluate_num_images = 500;
   std::optional<int64_t> evaluate_num_inference_steps;
   std::string evaluate_features = "fmnist";
+  int64_t evaluate_num_reference = 20'000;
   int64_t checkpointing_steps = 500;
   std::optional<int64_t> checkpoints_total_limit;
   std::optional<std::string> resume_from_checkpoint;
@@ -193,6 +194,8 @@ struct TrainOptions : MachineOptions, ObjectiveOptions, HubOptions {
               "takes"),
         field("evaluate_features", &O::evaluate_features,
               "the network that they are compared by: fmnist, pixels, or a file"),
+        field("evaluate_num_reference", &O::evaluate_num_reference,
+              "compare them with only so many training pictures, drawn at random; 0 = all"),
         field("checkpointing_steps", &O::checkpointing_steps, "save a checkpoint every so many steps; 0 = never"),
         field("checkpoints_total_limit", &O::checkpoints_total_limit, "keep only so many checkpoints, the newest"),
         field("resume_from_checkpoint", &O::resume_from_checkpoint,

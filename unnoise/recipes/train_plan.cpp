@@ -37,6 +37,7 @@ void check_numbers(const TrainOptions& o) {
   not_negative("--save-images-epochs", static_cast<double>(o.save_images_epochs));
   not_negative("--save-model-epochs", static_cast<double>(o.save_model_epochs));
   not_negative("--evaluate-every", static_cast<double>(o.evaluate_every));
+  not_negative("--evaluate-num-reference", static_cast<double>(o.evaluate_num_reference));
   if (o.evaluate_num_inference_steps) positive("--evaluate-num-inference-steps", *o.evaluate_num_inference_steps);
   not_negative("--checkpointing-steps", static_cast<double>(o.checkpointing_steps));
   not_negative("--dataloader-num-workers", static_cast<double>(o.dataloader_num_workers));
@@ -56,14 +57,6 @@ void check_not_yet(const TrainOptions& o) {
   if (o.local_rank > 0)
     throw usage_error(fmt::format("--local-rank {}: one process trains here", o.local_rank),
                       "Start the program once, without a launcher.");
-}
-
-std::string data_source(const TrainOptions& o) {
-  if (o.dataset_name) return *o.dataset_name;
-  if (o.train_data_dir) return *o.train_data_dir;
-  throw usage_error(
-      "no data: neither --train-data-dir nor --dataset-name was given",
-      "Give a folder of pictures: --train-data-dir my_pictures, or a built-in set: --dataset-name fashion-mnist.");
 }
 
 /// The text of a config.json, which may name a "preset" that it changes.
@@ -213,17 +206,26 @@ double optimizer_copies(OptimizerType type) {
 
 }  // namespace
 
+DatasetOptions training_set(const TrainOptions& o) {
+  if (!o.dataset_name && !o.train_data_dir)
+    throw usage_error(
+        "no data: neither --train-data-dir nor --dataset-name was given",
+        "Give a folder of pictures: --train-data-dir my_pictures, or a built-in set: --dataset-name fashion-mnist.");
+  return {.path_or_name = o.dataset_name ? *o.dataset_name : *o.train_data_dir,
+          .strict = o.strict,
+          .config = o.dataset_config_name.value_or("")};
+}
+
 TrainPlan plan_training(const TrainOptions& options, const Observer& observer) {
   check_numbers(options);
   check_not_yet(options);
-  const std::string source = data_source(options);
+  const DatasetOptions set = training_set(options);
   TrainPlan plan;
   plan.device = find_device(options.device);
   choose_network(options, plan);
   choose_objective(options, plan);
   choose_pictures(options, plan);
-  plan.dataset = open_dataset(
-      {.path_or_name = source, .strict = options.strict, .config = options.dataset_config_name.value_or("")}, observer);
+  plan.dataset = open_dataset(set, observer);
   choose_optimization(options, plan, observer);
   check_labels(plan);
   Json known = unet2d_config(plan.unet);

@@ -51,6 +51,9 @@ struct TrainPlan {
   std::optional<LrSchedule> lr_schedule;
 };
 
+/// The set that a training learns from: its part "train". Error::usage when the options name none.
+DatasetOptions training_set(const TrainOptions& options);
+
 /// Channels of the pictures: those of the network, less what self-conditioning and a learned variance add.
 int64_t picture_channels(const TrainPlan& plan);
 

@@ -12,6 +12,7 @@
 #include <numbers>
 
 #include "unnoise/core/error.h"
+#include "unnoise/nn/beside.h"
 #include "unnoise/schedulers/scalar_math.h"
 
 namespace unnoise {
@@ -124,9 +125,7 @@ NoiseLevel NoiseSchedule::level(int64_t t) const {
 
 NoiseLevels NoiseSchedule::levels(const Tensor& t, const Tensor& x) const {
   const Tensor table = alphas_cumprod_.to(x.options());
-  Shape shape(static_cast<size_t>(std::max<int64_t>(x.dim(), 1)), 1);
-  shape[0] = t.numel();
-  const Tensor abar = table.index_select(0, t.flatten().to(x.device())).reshape(shape);
+  const Tensor abar = beside(table.index_select(0, t.flatten().to(x.device())), x);
   return {abar.sqrt(), (1 - abar).sqrt()};
 }
 

@@ -14,6 +14,7 @@
 #include <numbers>
 
 #include "unnoise/core/error.h"
+#include "unnoise/nn/beside.h"
 
 namespace unnoise {
 namespace {
@@ -82,7 +83,7 @@ Augmented augment(const Tensor& x0, double p, Rng& rng) {
   const Tensor grid = at::affine_grid_generator(from.narrow(1, 0, 2).to(x0.device()), x0.sizes(), false);
   const Tensor changed = at::grid_sampler(x0, grid.to(x0.scalar_type()), kBilinear, kReflect, false);
   // What was not touched stays what it was, to the bit.
-  const Tensor touched = (labels != 0).any(1).reshape({-1, 1, 1, 1}).to(x0.device());
+  const Tensor touched = beside((labels != 0).any(1), x0).to(x0.device());
   return {at::where(touched, changed, x0), labels};
 }
 

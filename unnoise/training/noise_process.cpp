@@ -8,16 +8,10 @@
 #include <cmath>
 
 #include "unnoise/core/error.h"
+#include "unnoise/nn/beside.h"
 
 namespace unnoise {
 namespace {
-
-/// [B] -> [B,1,...] with x's number of dimensions.
-Tensor beside(const Tensor& level, const Tensor& x) {
-  Shape shape(static_cast<size_t>(x.dim()), 1);
-  shape[0] = -1;
-  return level.reshape(shape);
-}
 
 class TableProcess final : public NoiseProcess {
  public:

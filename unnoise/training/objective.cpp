@@ -12,6 +12,7 @@
 #include <cmath>
 
 #include "unnoise/core/error.h"
+#include "unnoise/nn/beside.h"
 #include "unnoise/training/autocast.h"
 #include "unnoise/training/variational_bound.h"
 
@@ -34,13 +35,6 @@ Tensor distances(LossType loss, const Tensor& output, const Tensor& target) {
       return at::smooth_l1_loss(output, target, at::Reduction::None, /*beta=*/1.0);
   }
   throw usage_error("loss: not one of l2, l1, huber");
-}
-
-/// [B] -> [B,1,...] with x's number of dimensions.
-Tensor per_sample_factor(const Tensor& factor, const Tensor& x) {
-  Shape shape(static_cast<size_t>(x.dim()), 1);
-  shape[0] = -1;
-  return factor.reshape(shape);
 }
 
 /// The weight of x0's error, [B].
@@ -92,7 +86,7 @@ Loss training_loss(const Objective& objective, const NoiseProcess& process, cons
 
   Tensor each = distances(objective.loss, prediction, process.target(x0, eps, level).to(at::kFloat));
   if (const Tensor weights = loss_weights(objective, process, level); weights.defined())
-    each = each * per_sample_factor(weights, each);
+    each = each * beside(weights, each);
   Tensor mean = each.mean();
   if (objective.uncertainty) {
     const Tensor u = (*objective.uncertainty)(process.snr(level));

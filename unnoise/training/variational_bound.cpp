@@ -9,6 +9,7 @@
 #include <numbers>
 
 #include "unnoise/core/error.h"
+#include "unnoise/nn/beside.h"
 
 namespace unnoise {
 namespace {
@@ -30,9 +31,7 @@ Posterior posterior(const NoiseSchedule& noise) {
 }
 
 Tensor at_level(const Tensor& table, const Tensor& t, const Tensor& x) {
-  Shape shape(static_cast<size_t>(x.dim()), 1);
-  shape[0] = -1;
-  return table.to(at::kFloat).to(t.device()).index_select(0, t).reshape(shape);
+  return beside(table.to(at::kFloat).to(t.device()).index_select(0, t), x);
 }
 
 Tensor normal_cdf(const Tensor& x) { return 0.5 * (1 + at::erf(x / std::numbers::sqrt2)); }
@@ -60,9 +59,7 @@ Tensor variational_bound(const NoiseSchedule& noise, const ReverseStep& step) {
   const Tensor kl = 0.5 * (-1.0 + log_variance - true_log_variance + (true_log_variance - log_variance).exp() +
                            (true_mean - mean).square() * (-log_variance).exp());
   const Tensor nll = discretized_nll(step.x0, mean, log_variance);
-  Shape shape(static_cast<size_t>(kl.dim()), 1);
-  shape[0] = -1;
-  return at::where((step.t == 0).reshape(shape), nll, kl).flatten(1).mean(1) / std::numbers::ln2;
+  return at::where(beside(step.t == 0, kl), nll, kl).flatten(1).mean(1) / std::numbers::ln2;
 }
 
 }  // namespace unnoise

@@ -1,4 +1,4 @@
-#include "unnoise/recipes/held_out.h"
+#include "unnoise/recipes/held_out_eps_error.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/zeros_like.h>
@@ -30,7 +30,7 @@ std::vector<Kind> kinds() {
           {"flow", flow_process()}};
 }
 
-TEST(HeldOut, LevelsHaveTheSignalToNoiseRatioThatIsAsked) {
+TEST(HeldOutEpsError, LevelsHaveTheSignalToNoiseRatioThatIsAsked) {
   for (const auto& [name, process] : kinds())
     for (const double snr : {1e-3, 0.1, 1.0, 50.0}) {
       const Tensor level = level_of_snr(*process, snr).reshape({1});
@@ -41,7 +41,7 @@ TEST(HeldOut, LevelsHaveTheSignalToNoiseRatioThatIsAsked) {
 
 // A perfect network of each kind, made from the same guess at x0, has the same error in every bin: that is what makes
 // runs of different objectives comparable.
-TEST(HeldOut, PerfectDenoisersOfAllObjectivesScoreTheSame) {
+TEST(HeldOutEpsError, PerfectDenoisersOfAllObjectivesScoreTheSame) {
   Rng rng(3);
   const Tensor x0 = rng.normal({64, 1, 16, 16});
   const NoiseSchedule reference;
@@ -80,7 +80,7 @@ TEST(HeldOut, PerfectDenoisersOfAllObjectivesScoreTheSame) {
       const Tensor x0_hat = alpha * xt_now / (alpha.square() + sigma.square());
       return p.target(x0_hat, (xt_now - alpha * x0_hat) / sigma, level_now);
     };
-    const auto bins = eps_errors(perfect, recorder, false, x0, {});
+    const auto bins = eps_errors({perfect, recorder}, {x0, {}});
     ASSERT_EQ(static_cast<int64_t>(bins.size()), kHeldOutBins);
     for (size_t bin = 0; bin < bins.size(); ++bin) {
       double expected = 0;
