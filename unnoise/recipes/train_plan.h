@@ -51,6 +51,9 @@ struct TrainPlan {
   std::optional<LrSchedule> lr_schedule;
 };
 
+/// Pictures of all processes together before the gradients are added to those of the next batch.
+int64_t pictures_a_batch(const TrainOptions& options);
+
 /// Channels of the pictures: those of the network, less what self-conditioning and a learned variance add.
 int64_t picture_channels(const TrainPlan& plan);
 
