@@ -10,7 +10,7 @@ import time
 
 import pytest
 import torch
-from conftest import BUILD, relative_error
+from conftest import BUILD
 from diffusers import UNet2DModel
 from safetensors.torch import load_file, save_file
 from test_training_run import TINY, arguments, assert_same_run, config, data, steps  # noqa: F401 (fixtures)
@@ -53,6 +53,7 @@ def wait_for_steps(out, count, processes, seconds=120):
 # --- the same training -----------------------------------------------------------------------------------------------
 
 STEPS, ROWS = 6, 6
+SGD = {"type": "sgd", "learning_rate": 0.05, "momentum": 0.9, "weight_decay": 0.0}  # Adam makes full steps of gradients that are rounding alone
 NETWORK = {**TINY, "dropout": 0.0}
 
 
@@ -76,7 +77,7 @@ def train_with(world_size, given, folder):
     """(report, tensors) of each rank of training_driver, and of torchrun's users."""
     port, processes = free_port(), []
     for rank in range(world_size):
-        request = {**given, "task": "train", "optimizer": {"learning_rate": 1e-3, "beta1": 0.95, "weight_decay": 1e-6}, "lr": {"type": "constant"}, "ema": {},
+        request = {**given, "task": "train", "optimizer": SGD, "lr": {"type": "constant"}, "ema": {},
                    "rank": rank, "world_size": world_size, "master_port": int(port), "output": str(folder / f"{world_size}-{rank}.safetensors")}
         path = folder / f"{world_size}-{rank}.json"
         path.write_text(json.dumps(request))
@@ -96,11 +97,11 @@ def test_processes_on_shares_train_what_one_trains_on_the_whole_batch(given, tmp
         assert report["losses"] == together[0][0]["losses"]
         for name, tensor in tensors.items():
             assert torch.equal(tensor, together[0][1][name]), name  # the ranks never drift apart
-            assert relative_error(tensor, expected[name]) < 1e-5, name
+            assert (tensor - expected[name]).abs().max() < 1e-5, name
 
 
 def test_two_processes_train_what_two_of_accelerate_train(given, tmp_path):
-    request = {**given, "learning_rate": 1e-3, "output": str(tmp_path / "theirs.safetensors")}
+    request = {**given, "sgd": SGD, "output": str(tmp_path / "theirs.safetensors")}
     (tmp_path / "request.json").write_text(json.dumps(request))
     script = os.path.join(os.path.dirname(__file__), "accelerate_train.py")
     subprocess.run([sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port(), script, tmp_path / "request.json"],
@@ -109,9 +110,7 @@ def test_two_processes_train_what_two_of_accelerate_train(given, tmp_path):
     report, ours = train_with(2, given, tmp_path)[0]
     assert report["losses"] == pytest.approx(theirs.pop("losses").tolist(), rel=1e-5)
     for name, tensor in theirs.items():
-        # Adam's first steps divide a gradient by its own size: one that is nothing but rounding moves weights by the full rate.
-        if not name.endswith("to_k.bias"):
-            assert relative_error(ours["weights." + name], tensor) < 1e-4, name
+        assert (ours["weights." + name] - tensor).abs().max() < 1e-5, name
 
 
 # --- the program -----------------------------------------------------------------------------------------------------
@@ -238,16 +237,16 @@ def test_when_one_of_num_processes_is_killed_the_program_ends_them_all(data, con
 
 def test_who_hangs_is_named(data, config, tmp_path):  # noqa: F811
     out, port = tmp_path / "run", free_port()
-    args = [*arguments(data, config, out, "--num-epochs", 1000), "--process-timeout", "3"]
+    args = [*arguments(data, config, out, "--num-epochs", 1000), "--process-timeout", "15"]
     three = [start(args, rank, port, 3) for rank in range(3)]
     wait_for_steps(out, 2, three)
     three[1].send_signal(signal.SIGSTOP)
     try:
-        errors = [three[rank].communicate(timeout=60)[1] for rank in (0, 2)]
+        errors = [three[rank].communicate(timeout=180)[1] for rank in (0, 2)]
     finally:
         three[1].kill()
     assert [three[rank].returncode for rank in (0, 2)] == [4, 4]
-    assert all("process 1 of 3 has not answered for 3 s" in error for error in errors), errors
+    assert all("process 1 of 3 has not answered for 15 s" in error for error in errors), errors
 
 
 def test_who_does_not_come_is_named(data, config, tmp_path):  # noqa: F811
