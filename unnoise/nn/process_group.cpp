@@ -21,6 +21,7 @@ constexpr const char* kReason = "reason";   // why the first process that failed
 constexpr const char* kMainTurns = "main";  // how often rank 0 has come to wait_for_main()
 constexpr const char* kToken = "token";
 constexpr auto kSilence = 10s;   // before a process says for whom it waits
+constexpr auto kToRead = 2s;     // why rank 0 stopped, from the store that ends with it
 constexpr auto kWitnesses = 3s;  // those that wait in vain stop doing so at about the same time
 constexpr const char* kGoOn =
     "Look at what it printed, and whether the system ended it (out of memory). The last "
@@ -204,6 +205,9 @@ void ProcessGroup::fail(std::string_view why) noexcept {
     store_->set_first(kReason, fmt::format("process {} of {} stopped: {}", rank_, size_, why));
   } catch (const std::exception&) {  // it cannot be told; the closed connection will
   }
+  next_ = Socket();  // the others notice, and look up the reason
+  previous_ = Socket();
+  if (is_main()) std::this_thread::sleep_for(kToRead);
 }
 
 /// The process at the other end of a connection, or another one because of whose end it stopped.
