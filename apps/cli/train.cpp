@@ -4,14 +4,25 @@
 #include "apps/cli/hub_environment.h"
 #include "apps/cli/job_console.h"
 #include "apps/cli/jobs.h"
+#include "apps/cli/launch.h"
+#include "apps/cli/process_environment.h"
 #include "apps/cli/recipe_options.h"
 
 namespace unnoise::cli {
 namespace {
 
+TrainOptions read_options(Arguments arguments) {
+  ProgressDisplay display;
+  auto options = parse_options_with_recipe<TrainOptions>("train", arguments, display.observer());
+  options.processes = process_environment(options.local_rank);
+  return options;
+}
+
 int run_train(Arguments arguments) {
-  JobConsole console;
-  auto options = parse_options_with_recipe<TrainOptions>("train", arguments, console.observer());
+  auto options = read_options(arguments);
+  if (options.processes.world_size == 1 && options.num_processes.value_or(1) > 1)
+    return launch_processes(*options.num_processes, "train", arguments);
+  JobConsole console(options.processes.rank);
   if (options.push_to_hub) options.hub = hub_environment();
   for (auto* model : {&options.pretrained, &options.model_config_name_or_path})
     if (!find_model(*model, console.observer(), console.stop())) return kInterrupted;
@@ -41,6 +52,8 @@ Command train_command() {
            "unnoise train --options my-model/options.json --resume-from-checkpoint latest"},
           {"Fine-tune a model on other pictures:",
            "unnoise train --train-data-dir cats --pretrained my-model --learning-rate 1e-5 --output-dir my-cats"},
+          {"On both processors of a machine; on several machines, with torchrun on each (docs/several-processes.md):",
+           "unnoise train --train-data-dir my-pictures --num-processes 2 --output-dir my-model"},
           {"Quickly see something: grey garments, by a recipe (unnoise recipe list):",
            "unnoise train --recipe fashion-28-5min --output-dir garments"},
       },

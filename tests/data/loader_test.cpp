@@ -1,5 +1,6 @@
 #include "unnoise/data/loader.h"
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/equal.h>
 #include <gmock/gmock.h>
 
@@ -72,6 +73,34 @@ void expect_same(const Batch& a, const Batch& b) {
   EXPECT_TRUE(at::equal(a.images, b.images)) << "batch " << a.number;
   EXPECT_TRUE(at::equal(a.labels, b.labels)) << "batch " << a.number;
 }
+
+/// What the loaders of several processes read of a batch, in the order of their ranks.
+class SharesOf : public ::testing::TestWithParam<int64_t> {};
+
+TEST_P(SharesOf, ABatchAreThatBatch) {
+  const auto data = std::make_shared<FakeDataset>(10);
+  Loader whole(data, small());
+  std::vector<Loader> parts;
+  for (int64_t share = 0; share < GetParam(); ++share) {
+    LoaderOptions options = small();
+    options.share = share;
+    options.shares = GetParam();
+    parts.emplace_back(data, options);
+  }
+  for (int64_t number = 0; number < 6; ++number) {  // 4, 4 and 2 pictures; twice
+    const Batch expected = whole.next();
+    std::vector<Tensor> images, labels;
+    for (Loader& part : parts) {
+      const Batch batch = part.next();
+      EXPECT_EQ(batch.number, number);
+      images.push_back(batch.images);
+      labels.push_back(batch.labels);
+    }
+    expect_same({at::cat(images), at::cat(labels), number}, expected);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Processes, SharesOf, ::testing::Values(1, 2, 3, 5));  // with 5 some have no picture
 
 TEST(Loader, GivesEveryPictureOncePerEpochAndTheShortRestLast) {
   Loader loader(std::make_shared<FakeDataset>(10), small());

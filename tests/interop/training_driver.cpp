@@ -2,7 +2,8 @@
 //   "lr"         {"schedules": [{options}], "steps"}: prints each schedule's multipliers
 //   "ema"        {"options", "steps", "tensors"}: averages the tensors "<step>.p" of a file; prints the decays
 //   "optimizer"  {"options", "steps", "max_grad_norm", "tensors"}: from "start.<name>" by the gradients "<step>.<name>"
-//   "train"      {"config", "weights" | "seed", "draws"?, "steps", ...}: trains a UNet2DModel; prints losses and norms
+//   "train"      {"config", "weights" | "seed", "draws"?, "steps", ...}: trains a UNet2DModel; prints losses and norms;
+//                with "rank", "world_size" and "master_port" together with others, on its rows of the draws
 // Tensors go to the file "output".
 #include <ATen/TensorOperators.h>
 #include <fmt/format.h>
@@ -15,6 +16,7 @@
 #include "unnoise/io/safetensors.h"
 #include "unnoise/models/unet2d.h"
 #include "unnoise/nn/kernel_choice.h"
+#include "unnoise/nn/process_group.h"
 #include "unnoise/training/lr_schedule.h"
 #include "unnoise/training/train_step.h"
 
@@ -151,22 +153,31 @@ Json run_train(const Json& request, StateDict& out) {
   const double learning_rate = optimizer.learning_rate();
   const NoiseSchedule noise({.beta_schedule = choice(request, "beta_schedule", BetaSchedule::linear)});
   const auto process = table_process(noise, choice(request, "prediction_type", PredictionType::epsilon));
-  const TrainParts parts{std::cref(unet),
-                         *process,
-                         objective(request),
-                         optimizer,
-                         &ema,
-                         request["max_grad_norm"],
-                         choice(request, "mixed_precision", Precision::no)};
+  TrainParts parts{std::cref(unet),
+                   *process,
+                   objective(request),
+                   optimizer,
+                   &ema,
+                   request["max_grad_norm"],
+                   choice(request, "mixed_precision", Precision::no)};
+  ProcessGroup group({.rank = request.value("rank", int64_t{0}),
+                      .world_size = request.value("world_size", int64_t{1}),
+                      .master_port = request.value("master_port", int64_t{29500})},
+                     std::chrono::seconds(60));
+  parts.group = &group;
   Draws draws{{}, Rng(0), request.value("shape", Shape{})};
   if (request.contains("draws")) draws.file = open(request, "draws");
 
   Json losses = Json::array(), norms = Json::array();
   for (int64_t step = 0; step < request["steps"]; ++step) {
     optimizer.set_learning_rate(learning_rate * schedule.multiplier(step));
-    const auto [x0, draw] = draws.at(step, *process);
-    const TrainStepResult result = train_step(parts, {.x0 = x0}, draw);
-    losses.push_back(result.loss);
+    auto [x0, draw] = draws.at(step, *process);
+    const int64_t rows = x0.size(0), first = rows * group.rank() / group.size();
+    const int64_t count = rows * (group.rank() + 1) / group.size() - first;
+    for (Tensor* part : {&x0, &draw.eps, &draw.level}) *part = part->narrow(0, first, count);
+    const double share = static_cast<double>(count) / static_cast<double>(rows);
+    const TrainStepResult result = train_step(parts, {.x0 = x0, .weight = share, .images = rows}, draw);
+    losses.push_back(group.sum(share * result.loss));
     norms.push_back(result.grad_norm.value_or(-1));
   }
   append(out, "weights.", unet.state());

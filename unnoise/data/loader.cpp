@@ -63,7 +63,11 @@ class Loader::Impl {
     if (options_.batch_size < 1)
       throw usage_error(fmt::format("batch size: expected at least 1, found {}", options_.batch_size));
     const int64_t workers = worker_count(options_.num_workers);
-    const int64_t batch_bytes = options_.batch_size * values_per_picture() * 4;
+    if (options_.shares < 1 || options_.share < 0 || options_.share >= options_.shares)
+      throw usage_error(
+          fmt::format("share {} of {}: expected 0 to {}", options_.share, options_.shares, options_.shares - 1));
+    const int64_t most = (options_.batch_size + options_.shares - 1) / options_.shares;
+    const int64_t batch_bytes = most * values_per_picture() * 4;
     batches_ahead_ = std::clamp(kMostBytesAhead / batch_bytes, int64_t{2}, kMostBatchesAhead);
     fill_window();
     for (int64_t i = 0; i < workers; ++i) workers_.emplace_back([this](std::stop_token stop) { work(stop); });
@@ -132,8 +136,11 @@ class Loader::Impl {
       auto pending = std::make_shared<Pending>();
       const int64_t number = next_to_prepare_++;
       pending->epoch = number / batches_per_epoch();
-      pending->first_position = number % batches_per_epoch() * options_.batch_size;
-      pending->count = std::min(options_.batch_size, size() - pending->first_position);
+      const int64_t first = number % batches_per_epoch() * options_.batch_size;
+      const int64_t count = std::min(options_.batch_size, size() - first);
+      const auto part = [&](int64_t share) { return count * share / options_.shares; };
+      pending->first_position = first + part(options_.share);
+      pending->count = part(options_.share + 1) - part(options_.share);
       pending->order = order_of(pending->epoch);
       const auto& transform = store_->transform();
       pending->batch = {

@@ -21,6 +21,8 @@ struct LoaderOptions {
   bool random_flip = false;
   bool preserve_input_precision = false;
   int64_t batch_size = 16;
+  int64_t share = 0;   ///< of each batch only this one of `shares` equal parts, in order: what one of several processes
+  int64_t shares = 1;  ///< trains on. Parts of a short batch differ by one picture at most, and may be empty
   uint64_t seed = 0;
   int64_t num_workers = 0;                 ///< background threads; 0 = one a processor, at most 4
   int64_t cache_bytes = int64_t{1} << 30;  ///< for decoded pictures; as many as fit are kept

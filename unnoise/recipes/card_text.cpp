@@ -15,21 +15,13 @@ namespace unnoise {
 namespace {
 
 /// Options that say where, how to go on, or who; they are no part of a recipe.
-constexpr std::array<std::string_view, 15> kNoRecipe = {"output_dir",
-                                                        "overwrite_output_dir",
-                                                        "resume_from_checkpoint",
-                                                        "hub_token",
-                                                        "hub_token_file",
-                                                        "hub_model_id",
-                                                        "hub_private_repo",
-                                                        "push_to_hub",
-                                                        "local_rank",
-                                                        "hub_endpoint",
-                                                        "hub_cache",
-                                                        "cache_dir",
-                                                        "logging_dir",
-                                                        "threads",
-                                                        "license"};
+constexpr std::array<std::string_view, 16> kNoRecipe = {
+    "output_dir",       "overwrite_output_dir", "resume_from_checkpoint",
+    "hub_token",        "hub_token_file",       "hub_model_id",
+    "hub_private_repo", "push_to_hub",          "process_timeout",
+    "local_rank",       "hub_endpoint",         "hub_cache",
+    "cache_dir",        "logging_dir",          "threads",
+    "license"};
 constexpr std::array<std::string_view, 4> kPaths = {"train_data_dir", "dataset_name", "pretrained",
                                                     "model_config_name_or_path"};
 

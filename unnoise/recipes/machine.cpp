@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -16,9 +17,9 @@
 
 namespace unnoise {
 
-at::Device find_device(std::string_view name) {
+at::Device find_device(std::string_view name, int64_t local_rank) {
   const bool gpu = at::globalContext().hasCUDA();  // compiled in, and a GPU is there
-  if (name == "auto") return gpu ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+  if (name == "auto") return gpu ? find_device("cuda", local_rank) : at::Device(at::kCPU);
   if (name == "cpu") return at::kCPU;
   if (!name.starts_with("cuda")) throw usage_error(fmt::format("--device: \"{}\" is not one of auto, cpu, cuda", name));
   if (!gpu)
@@ -26,19 +27,20 @@ at::Device find_device(std::string_view name) {
                             "Use --device cpu, or build against a LibTorch with CUDA on a machine with a GPU.");
   try {
     const at::Device device{std::string(name)};
-    const auto index = device.has_index() ? device.index() : c10::DeviceIndex{0};
+    const int64_t index = device.has_index() ? device.index() : local_rank;
     if (const size_t count = at::getNumGPUs(); static_cast<size_t>(index) >= count)
-      throw environment_error(fmt::format("--device {}: there is no such GPU", name),
+      throw environment_error(fmt::format("--device {}: there is no GPU {}", name, index),
                               fmt::format("There are {} here, numbered from 0.", count));
-    return at::Device(at::kCUDA, index);
+    return at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index));
   } catch (const c10::Error&) {
     throw usage_error(fmt::format("--device: \"{}\" is not of the form cuda or cuda:N", name));
   }
 }
 
-int64_t use_machine(const MachineOptions& options) {
-  const int64_t threads = options.threads;
+int64_t use_machine(const MachineOptions& options, int64_t processes) {
+  int64_t threads = options.threads;
   if (threads < 0) throw usage_error(fmt::format("--threads: expected 0 or more, found {}", threads));
+  if (threads == 0 && processes > 1) threads = std::max<int64_t>(at::get_num_threads() / processes, 1);
   if (threads > 0) at::set_num_threads(static_cast<int>(threads));
   set_kernel_choice(options.kernels);
   set_deterministic(options.deterministic);

@@ -11,12 +11,12 @@
 namespace unnoise {
 
 /// "auto" (a GPU when there is one), "cpu", "cuda" or "cuda:1". Throws Error::usage for another word and
-/// Error::environment when there is no such GPU.
-at::Device find_device(std::string_view name);
+/// Error::environment when there is no such GPU. A GPU without a number is that of `local_rank`.
+at::Device find_device(std::string_view name, int64_t local_rank = 0);
 
-/// Sets threads (LibTorch's and ours; 0 = one a physical core), kernels and deterministic for the whole process.
-/// Returns how many threads there are now.
-int64_t use_machine(const MachineOptions& options);
+/// Sets threads (LibTorch's and ours; 0 = one a physical core, which `processes` share), kernels and deterministic for
+/// the whole process. Returns how many threads there are now.
+int64_t use_machine(const MachineOptions& options, int64_t processes = 1);
 
 /// Resident memory of this process, bytes: now and at its largest. 0 where the system does not tell.
 struct MemoryUse {

@@ -17,7 +17,7 @@ constexpr std::array<std::string_view, 9> kSections = {"name",   "description", 
                                                        "sample", "evaluate",    "budget_minutes", "made_with"};
 
 // Options that say where to and not what, or that another section of the recipe holds.
-constexpr std::array<std::string_view, 15> kNotTrain = {"train_data_dir",
+constexpr std::array<std::string_view, 17> kNotTrain = {"train_data_dir",
                                                         "dataset_name",
                                                         "model_config_name_or_path",
                                                         "output_dir",
@@ -25,6 +25,8 @@ constexpr std::array<std::string_view, 15> kNotTrain = {"train_data_dir",
                                                         "resume_from_checkpoint",
                                                         "logging_dir",
                                                         "cache_dir",
+                                                        "num_processes",
+                                                        "process_timeout",
                                                         "local_rank",
                                                         "push_to_hub",
                                                         "hub_token",

@@ -36,6 +36,7 @@ Recipe recipe_from_run(const fs::path& folder, const Observer& observer) {
   const RunSummary run = read_run(folder);
   TrainOptions options;
   assign_json(options, run.options, fmt::format("\"{}\"", (folder / "options.json").string()), UnknownKeys::ignore);
+  options.train_batch_size *= options.num_processes.value_or(1);  // a recipe is for one process
   Recipe recipe = recipe_from_options(options, written_out_network(options, folder));
   recipe.name = run.name;
   recipe.description = fmt::format("{} steps on {}", run.steps, recipe.data.source);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "unnoise/core/fields.h"
+#include "unnoise/core/process_place.h"
 #include "unnoise/recipes/hub_options.h"
 #include "unnoise/recipes/machine_options.h"
 #include "unnoise/recipes/mixed_precision.h"
@@ -96,7 +97,10 @@ struct TrainOptions : MachineOptions, ObjectiveOptions, HubOptions {
   std::optional<std::string> license;
 
   // Machine, beside those of the base
+  std::optional<int64_t> num_processes;
+  int64_t process_timeout = 1800;
   int64_t local_rank = -1;
+  ProcessPlace processes;  ///< from the launcher; not an option
 
   // Hub, beside those of the base
   bool push_to_hub = false;
@@ -205,7 +209,12 @@ struct TrainOptions : MachineOptions, ObjectiveOptions, HubOptions {
         field("license", &O::license, "licence of the model, for its card: apache-2.0, mit, cc-by-4.0 ..."),
     };
     const auto where = std::tuple{
-        field("local_rank", &O::local_rank, "accepted for launchers that pass it; one process trains here"),
+        field("num_processes", &O::num_processes,
+              "train with so many processes on this machine, each on --train-batch-size pictures a step; for several "
+              "machines start it with torchrun or Slurm"),
+        field("process_timeout", &O::process_timeout, "seconds until a process that does not answer ends the training"),
+        field("local_rank", &O::local_rank,
+              "number of this process on its machine, from launchers that pass it; LOCAL_RANK wins"),
     };
     const auto upload = std::tuple{
         field("push_to_hub", &O::push_to_hub, "upload the model each time it is saved"),

@@ -54,9 +54,6 @@ void check_not_yet(const TrainOptions& o) {
   if (o.logger == RunLogger::wandb)
     throw usage_error("--logger wandb: not yet",
                       "Use --logger tensorboard; log.jsonl in the run folder has the same numbers.");
-  if (o.local_rank > 0)
-    throw usage_error(fmt::format("--local-rank {}: one process trains here", o.local_rank),
-                      "Start the program once, without a launcher.");
 }
 
 /// The text of a config.json, which may name a "preset" that it changes.
@@ -159,7 +156,7 @@ void choose_optimization(const TrainOptions& o, TrainPlan& plan, const Observer&
   plan.precision = word<Precision>("--mixed-precision", std::string(enum_name(o.mixed_precision)));
   check_precision(plan.precision);
 
-  plan.accumulation = AccumulationPlan(plan.dataset->size(), o.train_batch_size, o.gradient_accumulation_steps);
+  plan.accumulation = AccumulationPlan(plan.dataset->size(), pictures_a_batch(o), o.gradient_accumulation_steps);
   const int64_t per_epoch = plan.accumulation.updates_per_epoch();
   plan.total_updates = o.max_train_steps.value_or(per_epoch * o.num_epochs);
   plan.num_epochs = (plan.total_updates + per_epoch - 1) / per_epoch;
@@ -216,12 +213,16 @@ DatasetOptions training_set(const TrainOptions& o) {
           .config = o.dataset_config_name.value_or("")};
 }
 
+int64_t pictures_a_batch(const TrainOptions& options) {
+  return options.train_batch_size * options.processes.world_size;
+}
+
 TrainPlan plan_training(const TrainOptions& options, const Observer& observer) {
   check_numbers(options);
   check_not_yet(options);
   const DatasetOptions set = training_set(options);
   TrainPlan plan;
-  plan.device = find_device(options.device);
+  plan.device = find_device(options.device, options.processes.local_rank);
   choose_network(options, plan);
   choose_objective(options, plan);
   choose_pictures(options, plan);
@@ -244,8 +245,10 @@ std::string describe_plan(const TrainPlan& plan, const TrainOptions& options, in
                       plan.pretrained ? fmt::format(", from {}", *plan.pretrained) : "");
   const std::string group =
       options.gradient_accumulation_steps > 1 ? fmt::format(" x {}", options.gradient_accumulation_steps) : "";
+  const int64_t processes = options.processes.world_size;
   const std::string steps =
-      fmt::format("{} steps of {}{} pictures", human_count(plan.total_updates), options.train_batch_size, group);
+      fmt::format("{} steps of {}{}{} pictures", human_count(plan.total_updates),
+                  processes > 1 ? fmt::format("{} processes x ", processes) : "", options.train_batch_size, group);
   const double epochs = static_cast<double>(plan.total_updates) / static_cast<double>(a.updates_per_epoch());
   text += options.max_train_steps ? fmt::format("plan     {} ({:.3g} epochs)\n", steps, epochs)
                                   : fmt::format("plan     {} ({} epochs of {})\n", steps, human_count(plan.num_epochs),

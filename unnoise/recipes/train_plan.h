@@ -54,6 +54,9 @@ struct TrainPlan {
 /// The set that a training learns from: its part "train". Error::usage when the options name none.
 DatasetOptions training_set(const TrainOptions& options);
 
+/// Pictures of all processes together before the gradients are added to those of the next batch.
+int64_t pictures_a_batch(const TrainOptions& options);
+
 /// Channels of the pictures: those of the network, less what self-conditioning and a learned variance add.
 int64_t picture_channels(const TrainPlan& plan);
 

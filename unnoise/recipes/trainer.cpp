@@ -14,6 +14,7 @@
 #include "unnoise/recipes/pull.h"
 #include "unnoise/recipes/train_card.h"
 #include "unnoise/recipes/train_push.h"
+#include "unnoise/recipes/train_share.h"
 #include "unnoise/training/augment.h"
 
 namespace unnoise {
@@ -25,29 +26,33 @@ constexpr uint64_t kUncertaintyStream = 0xD1B54A32D192ED03u;
 
 /// The position that a checkpoint stores only means something with the same pictures and batches.
 void check_same_data(const Json& saved, const Json& now, const fs::path& checkpoint) {
-  for (const char* key : {"num_images", "train_batch_size", "gradient_accumulation_steps"})
-    if (saved.value(key, Json()) != now.at(key))
-      throw usage_error(
-          fmt::format("\"{}\" was made with {} = {}, this run has {}", checkpoint.string(), key,
-                      saved.value(key, Json()).dump(), now.at(key).dump()),
-          "Resume with the same data and batch size, or start a new run from its weights with --pretrained.");
+  const Json alone = 1;  // checkpoints of earlier versions do not say so
+  for (const char* key : {"num_images", "train_batch_size", "gradient_accumulation_steps", "num_processes"})
+    if (saved.value(key, key == std::string_view("num_processes") ? alone : Json()) != now.at(key))
+      throw usage_error(fmt::format("\"{}\" was made with {} = {}, this run has {}", checkpoint.string(), key,
+                                    saved.value(key, alone).dump(), now.at(key).dump()),
+                        "Resume with the same data, batch size and number of processes, or start a new run from its "
+                        "weights with --pretrained.");
 }
 
 Json position_data(const TrainPlan& plan, const TrainOptions& options) {
   return {{"num_images", plan.dataset->size()},
           {"train_batch_size", options.train_batch_size},
-          {"gradient_accumulation_steps", options.gradient_accumulation_steps}};
+          {"gradient_accumulation_steps", options.gradient_accumulation_steps},
+          {"num_processes", options.processes.world_size}};
 }
 
 Json saved_options(const TrainOptions& options) {
   Json json = to_json(options);
   json["hub_token"] = nullptr;  // a secret
+  json["local_rank"] = TrainOptions().local_rank;
+  if (options.processes.world_size > 1) json["num_processes"] = options.processes.world_size;
   if (options.pretrained) json["pretrained"] = model_label(*options.pretrained);
   return json;
 }
 
-[[noreturn]] void fail_not_finite(std::string_view what, int64_t step, const RunFolder& folder) {
-  const auto checkpoints = checkpoint_steps(folder.path());
+[[noreturn]] void fail_not_finite(std::string_view what, int64_t step, const fs::path& folder) {
+  const auto checkpoints = checkpoint_steps(folder);
   const std::string kept = checkpoints.empty()
                                ? "No checkpoint had been saved yet."
                                : fmt::format("The last good checkpoint is checkpoint-{}.", checkpoints.back());
@@ -57,14 +62,15 @@ Json saved_options(const TrainOptions& options) {
 
 }  // namespace
 
-Trainer::Trainer(const TrainOptions& options, TrainPlan plan, const RunFolder& folder,
-                 const std::optional<fs::path>& checkpoint, const Observer& observer)
+Trainer::Trainer(const TrainOptions& options, TrainPlan plan, const RunFolder* folder,
+                 const std::optional<fs::path>& checkpoint, ProcessGroup& group, const Observer& observer)
     : options_(options),
       plan_(std::move(plan)),
       folder_(folder),
+      group_(group),
       observer_(observer),
-      noise_rng_(static_cast<uint64_t>(options.seed)),
-      dropout_rng_(static_cast<uint64_t>(options.seed) ^ kDropoutStream) {
+      noise_rng_(process_stream(static_cast<uint64_t>(options.seed), group.rank())),
+      dropout_rng_(process_stream(static_cast<uint64_t>(options.seed) ^ kDropoutStream, group.rank())) {
   make_network(!checkpoint);
   std::optional<TrainerState> state;
   if (checkpoint) {
@@ -72,23 +78,29 @@ Trainer::Trainer(const TrainOptions& options, TrainPlan plan, const RunFolder& f
     state = load_checkpoint(*checkpoint, *unet_, ema(), averages_->others());
   }
   optimizer_ = std::make_unique<Optimizer>(trained_parameters(), plan_.optimizer);
-  loader_ = std::make_unique<Loader>(plan_.dataset, plan_.loader, observer_);
+  loader_ = std::make_unique<Loader>(plan_.dataset, loader_share(plan_, options_), observer_);
   if (state) restore(*state, checkpoint->string());
+  check_same_start(group_, "steps behind it", global_step_);
+  check_same_start(group_, "steps to make", plan_.total_updates);
+  check_same_start(group_, "pictures", plan_.dataset->size());
   observer_.info(describe_plan(plan_, options_, unet_->num_parameters()));
 
   if (options_.evaluate_every > 0) evaluation_ = std::make_unique<TrainEvaluation>(options_, plan_, observer_);
+  group_.on_main([&] { open_folder(checkpoint); });
+}
 
-  // From here on the folder changes.
-  const auto resumed_at = state ? std::optional(global_step_) : std::nullopt;
-  log_ = std::make_unique<RunLog>(folder_.log_file(), resumed_at);
+/// From here on the folder changes.
+void Trainer::open_folder(const std::optional<fs::path>& checkpoint) {
+  const auto resumed_at = checkpoint ? std::optional(global_step_) : std::nullopt;
+  log_ = std::make_unique<RunLog>(folder_->log_file(), resumed_at);
   tensorboard_ =
-      std::make_unique<TensorBoardWriter>(folder_.path() / options_.logging_dir / "train_unconditional", resumed_at);
-  write_json(folder_.options_file(), saved_options(options_));
+      std::make_unique<TensorBoardWriter>(folder_->path() / options_.logging_dir / "train_unconditional", resumed_at);
+  write_json(folder_->options_file(), saved_options(options_));
   if (!plan_.averages.snapshots.sigma_rel.empty()) {
-    remove_snapshots_after(folder_.path(), global_step_);
-    save_snapshot_model(folder_.path(), plan_.unet_config, plan_.scheduler->config(), plan_.draw.self_conditioning);
+    remove_snapshots_after(folder_->path(), global_step_);
+    save_snapshot_model(folder_->path(), plan_.unet_config, plan_.scheduler->config(), plan_.draw.self_conditioning);
   }
-  if (state) {
+  if (checkpoint) {
     reread_losses();
     observer_.info(
         fmt::format("resumed from {} at step {} (epoch {})", checkpoint->string(), global_step_, epoch() + 1));
@@ -106,6 +118,7 @@ void Trainer::make_network(bool with_weights) {
   unet_->set_dropout_rng(&dropout_rng_);
   unet_->to(plan_.device);
   unet_->train();
+  for (const auto& [name, tensor] : unet_->state()) group_.broadcast(tensor);
   averages_ = std::make_unique<Averages>(unet_->named_parameters(), plan_.averages);
   if (!plan_.uncertainty_weighting) return;
   Rng own(static_cast<uint64_t>(options_.seed) ^ kUncertaintyStream);
@@ -131,7 +144,10 @@ Unconditional Trainer::pipeline(std::shared_ptr<const Scheduler> scheduler) cons
 void Trainer::restore(const TrainerState& state, const std::string& where) {
   optimizer_->load_state(state.optimizer, where);
   if (uncertainty_) uncertainty_->load_state(state.uncertainty, where);
-  for (const auto& [name, tensor] : state.random) (name == "noise" ? noise_rng_ : dropout_rng_).set_state(tensor);
+  for (const auto& [name, tensor] : state.random) {
+    if (name == stream_name("noise", group_.rank())) noise_rng_.set_state(tensor);
+    if (name == stream_name("dropout", group_.rank())) dropout_rng_.set_state(tensor);
+  }
   global_step_ = state.global_step;
   next_batch_ = state.micro_batch;
   epoch_in_progress_ = epoch();
@@ -140,7 +156,7 @@ void Trainer::restore(const TrainerState& state, const std::string& where) {
 
 /// The plot and the mean of the epoch in progress, from the log of the steps before the checkpoint.
 void Trainer::reread_losses() {
-  for (const Json& record : read_run_log(folder_.log_file())) {
+  for (const Json& record : read_run_log(folder_->log_file())) {
     if (!record.contains("loss")) continue;
     losses_.emplace_back(record.at("step").get<int64_t>(), record.at("loss").get<double>());
     if (record.at("epoch") != epoch_in_progress_) continue;
@@ -151,35 +167,45 @@ void Trainer::reread_losses() {
 }
 
 JobStatus Trainer::run(std::stop_token stop) {
-  if (evaluation_ && evaluation_->is_owed(global_step_, folder_.log_file())) evaluate(stop);
+  if (evaluation_)
+    group_.on_main([&] {
+      if (evaluation_->is_owed(global_step_, folder_->log_file())) evaluate(stop);
+    });
   while (global_step_ < plan_.total_updates) {
-    if (stop.stop_requested()) {
+    if (group_.sum(stop.stop_requested() ? 1.0 : 0.0) > 0) {  // one stops, all stop
       save_checkpoint();
       observer_.info(fmt::format("stopped after step {}; go on with --resume-from-checkpoint latest", global_step_));
       return JobStatus::interrupted;
     }
     const Update done = update();
-    log_update(done);
-    report_progress(done);
-    averages_->save_snapshots(folder_.path(), global_step_, global_step_ == plan_.total_updates);
+    if (group_.is_main()) {
+      log_update(done);
+      report_progress(done);
+      averages_->save_snapshots(folder_->path(), global_step_, global_step_ == plan_.total_updates);
+    }
     if (at_epoch_end()) finish_epoch(stop);
-    if (evaluation_ && evaluation_->is_due(global_step_)) evaluate(stop);
+    if (evaluation_ && evaluation_->is_due(global_step_)) group_.on_main([&] { evaluate(stop); });
     const int64_t every = options_.checkpointing_steps;
     if (every > 0 && global_step_ % every == 0) save_checkpoint();
   }
-  write_plot();
-  save_model();
-  observer_.info(fmt::format("the model is in {}", folder_.path().string()));
-  if (options_.push_to_hub) push_trained(options_, plan_.num_epochs - 1, true, observer_, stop);
+  group_.on_main([&] {
+    write_plot();
+    save_model();
+    observer_.info(fmt::format("the model is in {}", folder_->path().string()));
+    if (options_.push_to_hub) push_trained(options_, plan_.num_epochs - 1, true, observer_, stop);
+  });
   return JobStatus::done;
 }
 
 /// Pictures as they are, or changed, in which case `extra_embedding` tells the network how.
 MicroBatch Trainer::micro_batch(const Batch& batch, Tensor& extra_embedding) {
+  const int64_t of_all = plan_.accumulation.samples(next_batch_), own = batch.images.size(0);
+  const double share = static_cast<double>(own) / static_cast<double>(of_all);
   MicroBatch micro{.x0 = batch.images,
                    .labels = plan_.with_labels ? batch.labels.to(plan_.device) : Tensor(),
-                   .weight = plan_.accumulation.weight(next_batch_),
-                   .ends_group = plan_.accumulation.ends_group(next_batch_)};
+                   .weight = plan_.accumulation.weight(next_batch_) * share,
+                   .ends_group = plan_.accumulation.ends_group(next_batch_),
+                   .images = of_all};
   if (plan_.augment > 0) {
     const Augmented augmented = augment(micro.x0, plan_.augment, noise_rng_);
     micro.x0 = augmented.x0;
@@ -208,21 +234,24 @@ Trainer::Update Trainer::update() {
                          .max_grad_norm = plan_.max_grad_norm,
                          .precision = plan_.precision,
                          .draw = plan_.draw,
-                         .more_averages = averages_->others()};
+                         .more_averages = averages_->others(),
+                         .group = &group_};
   for (;;) {
     const Batch batch = loader_->next();
     const MicroBatch micro = micro_batch(batch, extra_embedding);
     const TrainStepResult step = train_step(parts, micro, noise_rng_);
-    if (step.outcome == StepOutcome::loss_not_finite) fail_not_finite("loss", global_step_ + 1, folder_);
-    if (step.outcome == StepOutcome::gradient_not_finite) fail_not_finite("gradient", global_step_ + 1, folder_);
+    if (step.outcome == StepOutcome::loss_not_finite) fail_not_finite("loss", global_step_ + 1, options_.output_dir);
+    if (step.outcome == StepOutcome::gradient_not_finite)
+      fail_not_finite("gradient", global_step_ + 1, options_.output_dir);
     result.loss += micro.weight * step.loss;
-    result.images += batch.images.size(0);
+    result.images += *micro.images;
     ++next_batch_;
     if (step.outcome == StepOutcome::updated) {
       result.grad_norm = step.grad_norm.value_or(0);
       break;
     }
   }
+  result.loss = group_.sum(result.loss);
   ++global_step_;
   clock_.stop(result.images, loader_->seconds_waited() - waited_before);
   return result;
@@ -265,8 +294,16 @@ void Trainer::report_progress(const Update& update) {
 
 bool Trainer::at_epoch_end() const { return epoch() != epoch_in_progress_ || global_step_ == plan_.total_updates; }
 
-/// The script's rules: samples and model at every n-th epoch, counted from 0, and at the last.
 void Trainer::finish_epoch(std::stop_token stop) {
+  group_.on_main([&] { record_epoch(stop); });
+  epoch_in_progress_ = epoch();
+  epoch_loss_sum_ = 0;
+  epoch_updates_ = 0;
+  clock_.start_epoch();
+}
+
+/// The script's rules: samples and model at every n-th epoch, counted from 0, and at the last.
+void Trainer::record_epoch(std::stop_token stop) {
   const int64_t epoch_done = epoch_in_progress_;
   const bool last = global_step_ == plan_.total_updates;
   const double mean_loss = epoch_loss_sum_ / static_cast<double>(epoch_updates_);
@@ -289,11 +326,6 @@ void Trainer::finish_epoch(std::stop_token stop) {
     save_model();
     if (options_.push_to_hub) push_trained(options_, epoch_done, false, observer_, stop);
   }
-
-  epoch_in_progress_ = epoch();
-  epoch_loss_sum_ = 0;
-  epoch_updates_ = 0;
-  clock_.start_epoch();
 }
 
 /// A grid from seed 0 with the averaged weights, so that the grids of a run show the same pictures growing up.
@@ -309,8 +341,8 @@ void Trainer::draw_samples(int64_t epoch, std::stop_token stop) {
   const Tensor images = pipeline(plan_.eval_scheduler).sample(request, observer_, stop);
   if (!images.defined()) return;  // stopped
   const std::string png = encode_png(image_grid(images));
-  make_folders(folder_.samples());
-  write_file_atomic(folder_.samples() / fmt::format("epoch-{:04}.png", epoch + 1), png);
+  make_folders(folder_->samples());
+  write_file_atomic(folder_->samples() / fmt::format("epoch-{:04}.png", epoch + 1), png);
   tensorboard_->image("test_samples", png, epoch);
 }
 
@@ -324,23 +356,27 @@ void Trainer::evaluate(std::stop_token stop) {
 void Trainer::save_model() {
   std::optional<EmaScope> averaged;
   if (ema()) averaged.emplace(*ema());
-  pipeline(plan_.scheduler).save(folder_.path());
-  save_training_card(folder_.path(), options_, plan_);
+  pipeline(plan_.scheduler).save(folder_->path());
+  save_training_card(folder_->path(), options_, plan_);
 }
 
 /// The new one is whole before an old one is deleted.
 void Trainer::save_checkpoint() {
   if (saved_at_ == global_step_) return;
+  StateDict random = gather_streams(group_, "noise", noise_rng_);
+  for (auto& state : gather_streams(group_, "dropout", dropout_rng_)) random.push_back(std::move(state));
   const TrainerState state{.epoch = epoch(),
                            .global_step = global_step_,
                            .micro_batch = next_batch_,
-                           .random = {{"noise", noise_rng_.state()}, {"dropout", dropout_rng_.state()}},
+                           .random = std::move(random),
                            .optimizer = optimizer_->state(),
                            .uncertainty = uncertainty_ ? uncertainty_->state() : StateDict()};
-  unnoise::save_checkpoint(folder_.checkpoint(global_step_), *unet_, plan_.unet_config, ema(), averages_->others(),
-                           state, saved_options(options_), position_data(plan_, options_));
+  group_.on_main([&] {
+    unnoise::save_checkpoint(folder_->checkpoint(global_step_), *unet_, plan_.unet_config, ema(), averages_->others(),
+                             state, saved_options(options_), position_data(plan_, options_));
+    if (options_.checkpoints_total_limit) folder_->prune_checkpoints(*options_.checkpoints_total_limit);
+  });
   saved_at_ = global_step_;
-  if (options_.checkpoints_total_limit) folder_.prune_checkpoints(*options_.checkpoints_total_limit);
 }
 
 void Trainer::write_plot() const {
@@ -350,12 +386,12 @@ void Trainer::write_plot() const {
     curve.x.push_back(static_cast<double>(step));
     curve.y.push_back(loss);
   }
-  const LinePlot plot{.title = folder_.path().filename().string(),
+  const LinePlot plot{.title = folder_->path().filename().string(),
                       .x_label = "step",
                       .y_label = "loss",
                       .curves = {curve},
                       .log_y = true};
-  write_file_atomic(folder_.plot_file(), to_svg(plot));
+  write_file_atomic(folder_->plot_file(), to_svg(plot));
 }
 
 }  // namespace unnoise

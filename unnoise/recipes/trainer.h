@@ -11,6 +11,7 @@
 #include "unnoise/core/observer.h"
 #include "unnoise/logging/run_log.h"
 #include "unnoise/logging/tensorboard.h"
+#include "unnoise/nn/process_group.h"
 #include "unnoise/nn/rng.h"
 #include "unnoise/pipelines/unconditional.h"
 #include "unnoise/recipes/job.h"
@@ -27,8 +28,9 @@ namespace unnoise {
 class Trainer {
  public:
   /// Makes the network, and with `checkpoint` sets everything to where that one left off.
-  Trainer(const TrainOptions& options, TrainPlan plan, const RunFolder& folder,
-          const std::optional<fs::path>& checkpoint, const Observer& observer);
+  /// `folder` is rank 0's, which writes; null in other processes of the group.
+  Trainer(const TrainOptions& options, TrainPlan plan, const RunFolder* folder,
+          const std::optional<fs::path>& checkpoint, ProcessGroup& group, const Observer& observer);
 
   JobStatus run(std::stop_token stop);
 
@@ -44,11 +46,13 @@ class Trainer {
   StateDict trained_parameters() const;
   Unconditional pipeline(std::shared_ptr<const Scheduler> scheduler) const;
   void restore(const TrainerState& state, const std::string& where);
+  void open_folder(const std::optional<fs::path>& checkpoint);
   void reread_losses();
   MicroBatch micro_batch(const Batch& batch, Tensor& extra_embedding);
   Update update();
   void log_update(const Update& update);
   void finish_epoch(std::stop_token stop);
+  void record_epoch(std::stop_token stop);
   void draw_samples(int64_t epoch, std::stop_token stop);
   void evaluate(std::stop_token stop);
   void save_model();
@@ -61,7 +65,8 @@ class Trainer {
 
   const TrainOptions& options_;
   TrainPlan plan_;
-  const RunFolder& folder_;
+  const RunFolder* folder_;
+  ProcessGroup& group_;
   const Observer& observer_;
 
   Rng noise_rng_;
@@ -71,7 +76,7 @@ class Trainer {
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Averages> averages_;
   std::unique_ptr<Loader> loader_;
-  std::unique_ptr<RunLog> log_;
+  std::unique_ptr<RunLog> log_;  ///< rank 0's, as the next one
   std::unique_ptr<TensorBoardWriter> tensorboard_;
   std::unique_ptr<TrainEvaluation> evaluation_;  ///< with --evaluate-every
 

@@ -9,12 +9,14 @@
 #include <limits>
 
 #include "unnoise/training/fused_update.h"
+#include "unnoise/training/gradient_sum.h"
 
 namespace unnoise {
 namespace {
 
-/// The end of a group: clip, move the weights, move their average, forget the gradients.
+/// The end of a group: add up over the processes, clip, move the weights, move their average, forget the gradients.
 void update(const TrainParts& parts, TrainStepResult& result) {
+  if (parts.group) sum_gradients(*parts.group, parts.optimizer.parameters());
   constexpr double kUnlimited = std::numeric_limits<double>::infinity();
   const double max_norm = parts.max_grad_norm > 0 ? parts.max_grad_norm : kUnlimited;
   result.grad_norm = fused_update(parts.optimizer, parts.ema, max_norm);
@@ -43,9 +45,24 @@ Tensor self_condition(const TrainParts& parts, const NoiseDraw& draw, const Tens
   return at::cat({input, process.x0(xt, output.narrow(1, 0, xt.size(1)).to(xt.scalar_type()), draw.level)}, 1);
 }
 
+void count_images(const TrainParts& parts, const MicroBatch& batch) {
+  const int64_t images = batch.images.value_or(batch.x0.size(0));
+  if (parts.ema) parts.ema->count_images(images);
+  for (Ema* average : parts.more_averages) average->count_images(images);
+}
+
+/// The step of a process that has no pictures: the others' gradients move its weights too.
+TrainStepResult step_without_pictures(const TrainParts& parts, const MicroBatch& batch) {
+  TrainStepResult result;
+  count_images(parts, batch);
+  if (batch.ends_group) update(parts, result);
+  return result;
+}
+
 }  // namespace
 
 TrainStepResult train_step(const TrainParts& parts, const MicroBatch& batch, const NoiseDraw& draw) {
+  if (batch.x0.size(0) == 0) return step_without_pictures(parts, batch);
   const NoiseProcess& process = parts.process;
   const Tensor& x0 = batch.x0;                                                   // 1 images
   const Tensor xt = process.add_noise(x0, draw.noise_in_picture(), draw.level);  // 2 add noise
@@ -65,8 +82,7 @@ TrainStepResult train_step(const TrainParts& parts, const MicroBatch& batch, con
     result.outcome = StepOutcome::loss_not_finite;
     return result;
   }
-  if (parts.ema) parts.ema->count_images(x0.size(0));
-  for (Ema* average : parts.more_averages) average->count_images(x0.size(0));
+  count_images(parts, batch);
   const double scale = batch.weight * (parts.objective.gradient_times_loss ? loss.mean.item<double>() : 1.0);
   (scale == 1.0 ? loss.mean : loss.mean * scale).backward();  // 5 update
   if (batch.ends_group) update(parts, result);
@@ -74,6 +90,7 @@ TrainStepResult train_step(const TrainParts& parts, const MicroBatch& batch, con
 }
 
 TrainStepResult train_step(const TrainParts& parts, const MicroBatch& batch, Rng& rng) {
+  if (batch.x0.size(0) == 0) return step_without_pictures(parts, batch);
   return train_step(parts, batch, draw_noise(batch.x0, parts.process, parts.draw, rng));
 }
 

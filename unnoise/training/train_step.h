@@ -18,6 +18,8 @@
 
 namespace unnoise {
 
+class ProcessGroup;
+
 /// (what NoiseProcess::input and timesteps give, [B,C,H,W] float32 and [B]; labels [B] int64 or undefined) ->
 /// [B,C,H,W]. With self-conditioning it sees 2C channels: the picture with noise, and its own first answer for x0 or
 /// zeros. A UNet2D fits: `std::cref(unet)`.
@@ -34,13 +36,15 @@ struct TrainParts {
   Precision precision = Precision::no;
   DrawOptions draw = {};
   std::span<Ema* const> more_averages = {};  ///< further ones; each costs a pass over the weights
+  ProcessGroup* group = nullptr;             ///< with several processes: gradients are added up over them, then clipped
 };
 
 struct MicroBatch {
-  Tensor x0;               ///< [B,C,H,W] float32 in [-1,1]
+  Tensor x0;               ///< [B,C,H,W] float32 in [-1,1]; B = 0 for a process that gets nothing of a short batch
   Tensor labels;           ///< [B] int64, or undefined
-  double weight = 1.0;     ///< AccumulationPlan::weight
+  double weight = 1.0;     ///< AccumulationPlan::weight, times this process's share of the batch
   bool ends_group = true;  ///< AccumulationPlan::ends_group
+  std::optional<int64_t> images = {};  ///< that the averages count: of all processes; unset = B
 };
 
 enum class StepOutcome {
