@@ -86,7 +86,7 @@ def test_digits_and_garments(name, registry, splits, size, licence, needs, tmp_p
 
 @pytest.mark.parametrize("name, count, size, licence, caption, label, classes", [
     ("emoji", 1906, "64x64", "Apache-2.0", "grinning face", "Smileys & Emotion", 9),
-    ("twemoji", 1900, "64x64", "CC-BY-4.0", "grinning face", "Smileys & Emotion", 9),
+    ("twemoji", 1906, "64x64", "CC-BY-4.0", "grinning face", "Smileys & Emotion", 9),
     ("fluent-emoji", 1852, "256x256", "MIT", "grinning face", "smileys-emotion", 9),
     ("emoji-faces", 1127, "64x64", "Apache-2.0", "father christmas, medium skin tone", "person-fantasy", 18),
 ])

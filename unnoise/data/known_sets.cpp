@@ -71,7 +71,7 @@ const std::vector<KnownSet>& known_sets() {
        .sha256 = kNotoSha256},
       {.name = "twemoji",
        .title = "Twemoji",
-       .contents = "1,900 flat coloured emoji, 64x64 RGB, captions, 9 categories",
+       .contents = "1,906 flat coloured emoji, 64x64 RGB, captions, 9 categories",
        .registry = Registry::npm,
        .package = "emoji-datasource-twitter",
        .version = "16.0.0",
