@@ -20,6 +20,7 @@ set_target_properties(unnoise_highway PROPERTIES EXPORT_NAME highway)
 find_package(JPEG REQUIRED)
 pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp libwebpdemux)
 find_package(LibArchive REQUIRED)
+find_package(TIFF 4.5 REQUIRED)
 
 if(NOT Torch_DIR)
   if(DEFINED ENV{TORCH_DIR})

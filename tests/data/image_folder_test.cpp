@@ -60,14 +60,14 @@ TEST(ImageFolder, IgnoresHiddenFilesAndNamesTheOthersItSkips) {
   folder.write("notes.txt", "text");
   folder.write("README.md", "a card is expected here");
   folder.write("broken.jpg", "not a picture");
-  folder.write("old.bmp", "BM");
+  folder.write("old.ppm", "P6");
   Listener heard;
   EXPECT_EQ(open(folder, heard)->size(), 20);
   ASSERT_THAT(heard.warnings, SizeIs(2));
   EXPECT_THAT(heard.warnings[0], AllOf(HasSubstr("1 file skipped"), HasSubstr("notes.txt"), Not(HasSubstr("README"))));
-  EXPECT_THAT(heard.warnings[1],
-              AllOf(HasSubstr("2 files skipped"), HasSubstr("\"broken.jpg\" is not a PNG, JPEG or WebP picture"),
-                    HasSubstr("\"old.bmp\" has a format that cannot be read")));
+  EXPECT_THAT(heard.warnings[1], AllOf(HasSubstr("2 files skipped"),
+                                       HasSubstr("\"broken.jpg\" is not a PNG, JPEG, WebP, BMP, GIF or TIFF picture"),
+                                       HasSubstr("\"old.ppm\" has a format that cannot be read")));
 }
 
 TEST(ImageFolder, StopsAtWhatItWouldSkipWhenStrict) {
@@ -264,7 +264,8 @@ TEST(PictureHeader, TellsTheSizeOrWhatIsWrong) {
   const std::string_view webp("RIFF\x1A\x00\x00\x00WEBPVP8L\x0D\x00\x00\x00\x2F\x09\x40\x01\x00", 25);
   EXPECT_EQ(probe_picture(webp).size, (PictureSize{10, 6}));
   EXPECT_EQ(probe_picture("").problem, "is empty");
-  EXPECT_EQ(probe_picture("GIF89a").problem, "is not a PNG, JPEG or WebP picture");
+  EXPECT_EQ(probe_picture("GIF89a").problem, "ends within its header");
+  EXPECT_EQ(probe_picture("%PDF-1.7").problem, "is not a PNG, JPEG, WebP, BMP, GIF or TIFF picture");
   EXPECT_EQ(probe_picture(jpeg.substr(0, 12)).problem, "ends within its header");
   std::string bomb = encode_png(blank_image(1, 1, 1));
   bomb.replace(16, 8, std::string("\x7F\xFF\xFF\xFF\x7F\xFF\xFF\xFF", 8));

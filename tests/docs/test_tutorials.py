@@ -12,13 +12,15 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("UNNOISE_BUILD", ROOT / "build"))
-PAGES = ["docs/from-scratch.md", "docs/quality.md", "share/features/README.md"]
+PAGES = ["README.md", "docs/getting-started.md", "docs/from-scratch.md", "docs/ema.md", "docs/objectives.md", "docs/quality.md",
+         "share/features/README.md"]
 
 BLOCK = re.compile(r"((?:<!-- (?:test|not tested): (?:(?!-->).)*-->\n)*)```sh\n(.*?)```", re.S)
 
@@ -61,7 +63,11 @@ def test_shorter_commands_are_the_pages_commands(page):
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_run(page, tmp_path):
     environment = os.environ | {"PATH": f"{BUILD}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8"}
-    (tmp_path / "cat.jpg").write_bytes((ROOT / "tests/data/cat.jpg").read_bytes())  # "a picture of yours"
+    pictures = [ROOT / "tests/data" / name for name in ("cat.jpg", "brick.jpg", "rocket.webp", "gravel.png")]
+    (tmp_path / "my_pictures").mkdir()
+    for picture in pictures:
+        shutil.copy(picture, tmp_path / "my_pictures")
+    shutil.copy(pictures[0], tmp_path)  # "a picture of yours"
     for shown, run in blocks(page):
         done = subprocess.run(["bash", "-e", "-c", "\n".join(run)], cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, f"{run}\n{done.stdout}\n{done.stderr}"

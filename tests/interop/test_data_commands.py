@@ -188,32 +188,3 @@ def test_the_tutorial(faulty, tmp_path, unnoise):
         assert "error" not in done.stderr
     for name in ["sheet.png", "classes.svg", "pairs.png", "my-split/validation", "my-set/README.md", "runs/mine/model_index.json"]:
         assert (tmp_path / name).exists(), name
-
-
-# ---- installing ----
-
-
-def test_get_lists_what_there_is(unnoise):
-    text = unnoise("data", "get").stdout
-    for name in ["digits", "fashion-mnist", "emoji", "fluent-emoji", "mnist", "twemoji"]:
-        assert re.search(rf"^{name} ", text, re.M)
-
-
-@pytest.mark.parametrize("name, tool", [("emoji", "npm"), ("digits", "python3"), ("fashion-mnist", "apt-get")])
-def test_get_without_its_program_says_what_to_do(name, tool, tmp_path):
-    done = subprocess.run([BUILD / "unnoise", "data", "get", name, "--to", tmp_path / "sets"], env={"PATH": str(tmp_path)}, capture_output=True, text=True)
-    assert done.returncode == ENVIRONMENT, done.stderr
-    assert tool in done.stderr and "run elsewhere" in done.stderr and "download" in done.stderr
-    assert [p.name for p in tmp_path.rglob("*")] == ["sets"]
-
-
-def test_get_digits(unnoise, tmp_path):
-    done = unnoise("data", "get", "digits", "--to", tmp_path, check=False)
-    if done.returncode == ENVIRONMENT:
-        pytest.skip("no package registry here: " + done.stderr[-200:])
-    assert done.returncode == 0, done.stderr
-    told = json.loads(unnoise("data", "inspect", tmp_path / "digits", "--json", "--num-images", 0).stdout)
-    assert told["splits"]["train"]["pictures"] + told["splits"]["test"]["pictures"] == 1797
-    assert told["sizes"] == {"8x8": 1797} and len(told["splits"]["test"]["classes"]) == 10
-    assert "CC-BY-4.0" in (tmp_path / "digits/LICENCES.md").read_text()
-    assert "installed in" in unnoise("data", "get", "digits", "--to", tmp_path).stdout

@@ -49,7 +49,7 @@ TEST(ImageRead, GoesByTheBytesAndNotByTheName) {
 }
 
 TEST(ImageRead, NamesTheFileOfUnknownBytes) {
-  EXPECT_THAT(error_of("GIF89a"), HasSubstr("the-file: neither PNG nor JPEG nor WebP"));
+  EXPECT_THAT(error_of("%PDF-1.7"), HasSubstr("the-file: not a PNG, JPEG, WebP, BMP, GIF or TIFF picture"));
   EXPECT_THAT(error_of(""), HasSubstr("the-file"));
 }
 
@@ -78,8 +78,9 @@ TEST(ImageRead, RefusesMorePixelsThanPillowBeforeAllocating) {
 }
 
 TEST(ImageRead, KnowsPictureNames) {
-  for (const char* name : {"a.png", "b/c.JPG", "d.jpeg", "e.WebP"}) EXPECT_TRUE(is_image_name(name)) << name;
-  for (const char* name : {"a.gif", "png", ".png", "a.png.txt", "a"}) EXPECT_FALSE(is_image_name(name)) << name;
+  for (const char* name : {"a.png", "b/c.JPG", "d.jpeg", "e.WebP", "f.GIF", "g.bmp", "h.tif", "i.tiff"})
+    EXPECT_TRUE(is_image_name(name)) << name;
+  for (const char* name : {"a.ico", "png", ".png", "a.png.txt", "a"}) EXPECT_FALSE(is_image_name(name)) << name;
 }
 
 TEST(ExifOrientation, ReadsBothByteOrders) {

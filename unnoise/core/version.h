@@ -1,3 +1,4 @@
+// Which release this is, and which of diffusers it follows.
 #pragma once
 
 namespace unnoise {

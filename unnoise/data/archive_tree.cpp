@@ -146,8 +146,8 @@ class WalkedTree final : public FileTree {
     walk_archive(file, {.wants =
                             [&](const ArchiveMember& member) {
                               const auto path = take(member, meter);
-                              if (member.stored_at < 0) meter.add_bytes(std::max<int64_t>(member.size, 0));
-                              size_is_known_ = member.size >= 0;
+                              claimed_ = std::max<int64_t>(member.size, 0);
+                              if (member.stored_at < 0) meter.add_bytes(claimed_);
                               if (path.empty()) return false;
                               if (member.stored_at >= 0 && member.size >= 0) {
                                 slots_[path] = {member.stored_at, member.size, false};
@@ -165,11 +165,11 @@ class WalkedTree final : public FileTree {
                             },
                         .data =
                             [&](const void* data, size_t size) {
-                              if (!size_is_known_) meter.add_bytes(static_cast<int64_t>(size));
-                              if (open_->size + static_cast<int64_t>(size) > limits.member_bytes)
-                                meter.add_member(where_, limits.member_bytes + 1);  // throws
+                              const int64_t before = open_->size, after = before + static_cast<int64_t>(size);
+                              meter.add_bytes(std::max<int64_t>(0, after - std::max(before, claimed_)));
+                              if (after > limits.member_bytes) meter.add_member(where_, after);  // throws
                               spool->write(data, size);
-                              open_->size += static_cast<int64_t>(size);
+                              open_->size = after;
                             }});
     if (spool) spooled_ = spool->mapped();
     bytes_ = map_file(file);
@@ -208,7 +208,7 @@ class WalkedTree final : public FileTree {
 
   std::map<std::string, Slot> slots_;  // a name that comes again replaces the first, as in unpacking
   Slot* open_ = nullptr;               // the member that is being unpacked
-  bool size_is_known_ = false;         // and counted when it was announced
+  int64_t claimed_ = 0;                // its size, which was counted when it was announced; what comes beyond is, too
   SharedBytes bytes_;
   SharedBytes spooled_;
 };

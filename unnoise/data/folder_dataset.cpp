@@ -20,8 +20,6 @@
 namespace unnoise {
 namespace {
 
-constexpr std::string_view kLookedFor = "PNG, JPEG and WebP pictures (.png, .jpg, .jpeg, .webp)";
-
 struct Entry {
   std::string path;  // below the root, or absolute when metadata says so
   std::optional<int64_t> label;
@@ -70,8 +68,7 @@ std::string describe(const std::vector<Skipped>& skipped, std::string_view what)
 
 /// Picture formats that the rule counts and we cannot read yet, and files that are never worth a word.
 bool is_other_picture(const fs::path& path) {
-  constexpr std::array kExtensions = {".bmp",  ".gif", ".tif", ".tiff", ".apng",
-                                      ".jfif", ".ppm", ".pgm", ".tga",  ".ico"};
+  constexpr std::array kExtensions = {".ppm", ".pgm", ".tga", ".ico", ".jp2", ".dds", ".avif", ".heic"};
   std::string extension = path.extension().string();
   for (char& c : extension) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   return std::find(kExtensions.begin(), kExtensions.end(), extension) != kExtensions.end();
@@ -111,9 +108,10 @@ Error no_pictures(const FileTree& tree, const Contents& contents) {
   const std::string found = contents.others.empty() ? "nothing"
                                                     : fmt::format("{} other files, e.g. \"{}\"", contents.others.size(),
                                                                   contents.others[0].path);
-  return data_error(fmt::format("\"{}\" holds no pictures: looked for {} in it and in all folders below, found {}",
-                                tree.where(), kLookedFor, found),
-                    "Give the folder that holds your training pictures.");
+  return data_error(
+      fmt::format("\"{}\" holds no pictures: looked for {} pictures ({}) in it and in all folders below, found {}",
+                  tree.where(), kPictureFormats, fmt::join(kImageEndings, ", "), found),
+      "Give the folder that holds your training pictures.");
 }
 
 /// A caption's text without the white space around it; what is no UTF-8 is replaced.
@@ -326,7 +324,7 @@ std::shared_ptr<const Dataset> open_picture_tree(std::shared_ptr<const FileTree>
   const auto broken = drop_broken(tree, entries, observer);
   if (entries.empty())
     throw data_error(fmt::format("\"{}\": none of its {} pictures can be read ({}): {}", tree.where(), broken.size(),
-                                 kLookedFor, describe(broken, "tried")),
+                                 kPictureFormats, describe(broken, "tried")),
                      "Give the folder that holds your training pictures.");
   report(tree, broken, strict, observer);
   return std::make_shared<FolderDataset>(std::move(files), std::move(entries), std::move(classes));

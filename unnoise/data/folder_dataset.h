@@ -9,7 +9,7 @@
 
 namespace unnoise {
 
-/// Opens the PNG, JPEG and WebP pictures below `root`.
+/// Opens the pictures below `root` whose format is known (io/image_read.h).
 ///
 /// - Order: sorted by relative path; with metadata files, by their rows. Hidden files and folders do not count.
 /// - Split and classes: imagefolder_rule.h. Files outside the split are left out.

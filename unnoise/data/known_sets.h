@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace unnoise {
@@ -22,6 +23,12 @@ struct KnownSet {
   int64_t megabytes;                     ///< to download
   std::vector<std::string> label_names;  ///< where the files themselves have none
   bool has_test_part = false;            ///< pictures that are not among those of "train"
+  bool is_emoji = false;
+  std::vector<std::string> categories;  ///< of emoji, only these; none = all (recipes/data_options.h)
+  bool skin_tones = false;              ///< of emoji, also those of other skin tones
+  std::string_view sha256;              ///< of the package's file, where the version is pinned
+  /// Names of files in the package and the SHA-256 of their contents, unpacked, where the version is not.
+  std::vector<std::pair<std::string_view, std::string_view>> file_sha256;
 };
 
 const std::vector<KnownSet>& known_sets();

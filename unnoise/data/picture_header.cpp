@@ -1,5 +1,8 @@
 #include "unnoise/data/picture_header.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cerrno>
 #include <fstream>
 
@@ -8,24 +11,21 @@
 namespace unnoise {
 namespace {
 
-constexpr std::string_view kPngSignature = "\x89PNG\r\n\x1a\n";
 constexpr size_t kFirstRead = 16 << 10;
 
-bool is_png(std::string_view b) { return b.starts_with(kPngSignature); }
-bool is_jpeg(std::string_view b) { return b.starts_with("\xFF\xD8\xFF"); }
-bool is_webp(std::string_view b) { return b.size() >= 12 && b.starts_with("RIFF") && b.substr(8, 4) == "WEBP"; }
-
 /// `count` bytes at `at` as a number; callers have checked the bounds.
-uint32_t number(std::string_view b, size_t at, size_t count, bool big_endian) {
-  uint32_t value = 0;
+uint64_t number(std::string_view b, size_t at, size_t count, bool big_endian) {
+  uint64_t value = 0;
   for (size_t i = 0; i < count; ++i) {
     const auto byte = static_cast<uint8_t>(b[at + (big_endian ? i : count - 1 - i)]);
     value = value << 8 | byte;
   }
   return value;
 }
-uint32_t big(std::string_view b, size_t at, size_t count) { return number(b, at, count, true); }
-uint32_t little(std::string_view b, size_t at, size_t count) { return number(b, at, count, false); }
+uint32_t big(std::string_view b, size_t at, size_t count) { return static_cast<uint32_t>(number(b, at, count, true)); }
+uint32_t little(std::string_view b, size_t at, size_t count) {
+  return static_cast<uint32_t>(number(b, at, count, false));
+}
 
 /// Calls f(marker, payload) for each segment before the pixels until it returns false or the bytes end; a payload that
 /// the bytes cut short is passed as far as it goes.
@@ -83,8 +83,63 @@ std::optional<PictureSize> webp_size(std::string_view b) {
   return size;
 }
 
-PictureProbe judged(std::optional<PictureSize> size, const char* otherwise) {
-  if (!size) return {std::nullopt, otherwise};
+std::optional<PictureSize> bmp_size(std::string_view b) {
+  constexpr size_t kFileHeader = 14, kOldHeader = 12;
+  if (b.size() < 26) return std::nullopt;
+  if (little(b, kFileHeader, 4) == kOldHeader) return PictureSize{little(b, 18, 2), little(b, 20, 2)};
+  const auto height = static_cast<int32_t>(little(b, 22, 4));  // below 0: rows from the top
+  return PictureSize{little(b, 18, 4), height < 0 ? -int64_t{height} : int64_t{height}};
+}
+
+std::optional<PictureSize> gif_size(std::string_view b) {
+  if (b.size() < 10) return std::nullopt;
+  return PictureSize{little(b, 6, 2), little(b, 8, 2)};
+}
+
+/// Of the first directory, which may stand anywhere; a TIFF, or a BigTIFF with its wider fields.
+std::optional<PictureSize> tiff_size(std::string_view b) {
+  constexpr uint64_t kWidth = 256, kHeight = 257, kShort = 3;
+  if (b.size() < 16) return std::nullopt;
+  const bool is_big_endian = b[0] == 'M';
+  const auto at = [&](size_t place, size_t count) { return number(b, place, count, is_big_endian); };
+  const bool is_big = at(2, 2) == 43;
+  const size_t word = is_big ? 8 : 4, count_width = is_big ? 8 : 2, entry_size = is_big ? 20 : 12;
+  const uint64_t directory = at(is_big ? 8 : 4, word);
+  if (directory > b.size() || b.size() - directory < count_width) return std::nullopt;
+  const uint64_t entries = std::min<uint64_t>(at(directory, count_width), 65535);
+  std::optional<int64_t> width, height;
+  for (uint64_t i = 0; i < entries; ++i) {
+    const size_t entry = directory + count_width + entry_size * i;
+    if (entry + entry_size > b.size()) return std::nullopt;
+    const uint64_t tag = at(entry, 2);
+    if (tag != kWidth && tag != kHeight) continue;
+    const size_t value_at = entry + 4 + word;
+    const auto value = static_cast<int64_t>(at(value_at, at(entry + 2, 2) == kShort ? 2 : 4));
+    (tag == kWidth ? width : height) = value;
+  }
+  if (!width || !height) return PictureSize{};
+  return PictureSize{*width, *height};
+}
+
+std::optional<PictureSize> size_in(std::string_view b, PictureFormat format) {
+  switch (format) {
+    case PictureFormat::png:
+      return png_size(b);
+    case PictureFormat::jpeg:
+      return jpeg_size(b);
+    case PictureFormat::webp:
+      return webp_size(b);
+    case PictureFormat::bmp:
+      return bmp_size(b);
+    case PictureFormat::gif:
+      return gif_size(b);
+    default:
+      return tiff_size(b);
+  }
+}
+
+PictureProbe judged(std::optional<PictureSize> size) {
+  if (!size) return {std::nullopt, "ends within its header"};
   if (size->width < 1 || size->height < 1) return {std::nullopt, "has no pixels"};
   if (size->width > kMaxImagePixels / size->height) return {std::nullopt, "has too many pixels"};
   return {size, ""};
@@ -93,12 +148,9 @@ PictureProbe judged(std::optional<PictureSize> size, const char* otherwise) {
 }  // namespace
 
 PictureProbe probe_picture(std::string_view bytes) {
-  constexpr const char* kCut = "ends within its header";
   if (bytes.empty()) return {std::nullopt, "is empty"};
-  if (is_png(bytes)) return judged(png_size(bytes), kCut);
-  if (is_jpeg(bytes)) return judged(jpeg_size(bytes), kCut);
-  if (is_webp(bytes)) return judged(webp_size(bytes), kCut);
-  return {std::nullopt, "is not a PNG, JPEG or WebP picture"};
+  if (const auto format = picture_format(bytes)) return judged(size_in(bytes, *format));
+  return {std::nullopt, fmt::format("is not a {} picture", kPictureFormats)};
 }
 
 PictureProbe probe_picture_file(const fs::path& path) {
@@ -110,7 +162,10 @@ PictureProbe probe_picture_file(const fs::path& path) {
   bytes.resize(static_cast<size_t>(in.gcount()));
   if (in.bad()) return {std::nullopt, "cannot be read"};
   auto probe = probe_picture(bytes);
-  const bool may_stand_further_back = !probe.size && in && (is_jpeg(bytes) || is_webp(bytes));
+  const auto format = picture_format(bytes);
+  const bool may_stand_further_back =
+      !probe.size && in &&
+      (format == PictureFormat::jpeg || format == PictureFormat::webp || format == PictureFormat::tiff);
   if (!may_stand_further_back) return probe;
   try {
     return probe_picture(read_file(path));

@@ -16,11 +16,11 @@ struct PictureSize {
   bool operator==(const PictureSize&) const = default;
 };
 
-/// What a look at the header of a PNG, JPEG or WebP file tells: the stored size (before EXIF rotation), or why it is no
+/// What a look at the header of a picture file tells: the stored size (before EXIF rotation), or why it is no
 /// picture.
 struct PictureProbe {
   std::optional<PictureSize> size;
-  std::string problem;  ///< "", or "is empty", "is not a PNG, JPEG or WebP picture", "ends within its header" ...
+  std::string problem;  ///< "", or "is empty", "is not a PNG, JPEG ... picture", "ends within its header" ...
 };
 
 /// Probes a file; reads its first kilobytes, and the rest only if the size stands further back. Never throws.

@@ -1,4 +1,4 @@
-// The three decoders behind image_read.h, one source file each, and what they share.
+// The decoders behind image_read.h, one source file each, and what they share.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,9 @@ struct Decoded {
 Decoded decode_png(std::string_view bytes, std::string_view where);
 Decoded decode_jpeg(std::string_view bytes, std::string_view where);
 Decoded decode_webp(std::string_view bytes, std::string_view where);
+Decoded decode_bmp(std::string_view bytes, std::string_view where);
+Decoded decode_gif(std::string_view bytes, std::string_view where);
+Decoded decode_tiff(std::string_view bytes, std::string_view where);
 
 /// Throws Error::data for a picture without pixels or with more than kMaxImagePixels. Called before anything of that
 /// size is allocated.

@@ -1,3 +1,4 @@
+// A network without dropout for as long as it is sampled from.
 #pragma once
 
 #include "unnoise/nn/module.h"

@@ -157,6 +157,8 @@ struct DataGetOptions {
   bool overwrite = false;
   std::optional<int64_t> resolution;
   bool keep_alpha = false;
+  std::vector<std::string> categories;
+  bool skin_tones = false;
 
   static constexpr auto fields() {
     using O = DataGetOptions;
@@ -166,6 +168,10 @@ struct DataGetOptions {
         field("overwrite", &O::overwrite, "replace what is there"),
         field("resolution", &O::resolution, "emoji: shrink the pictures to so many pixels"),
         field("keep_alpha", &O::keep_alpha, "emoji: keep transparency, instead of laying the pictures on white"),
+        field("categories", &O::categories,
+              "emoji: only these categories, e.g. food-drink, or finer ones, e.g. \"face-*\",cat-face, which are then "
+              "the classes"),
+        field("skin_tones", &O::skin_tones, "emoji: people in each of the five skin tones too"),
     };
   }
 };

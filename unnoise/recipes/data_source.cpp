@@ -22,13 +22,6 @@ std::vector<SplitDataset> open_source(const DataSource& source, const Observer& 
   return open_splits(options, observer);
 }
 
-std::string picture_format(std::string_view bytes) {
-  if (bytes.starts_with("\x89PNG")) return "PNG";
-  if (bytes.starts_with("\xFF\xD8\xFF")) return "JPEG";
-  if (bytes.starts_with("RIFF")) return "WebP";
-  return "";
-}
-
 void check_new_folder(const std::string& folder, bool overwrite) {
   if (folder.empty()) throw usage_error("--output: which folder?");
   std::error_code ec;

@@ -23,9 +23,6 @@ struct PictureRef {
   bool operator==(const PictureRef&) const = default;
 };
 
-/// "PNG", "JPEG", "WebP" by the first bytes; "" for others.
-std::string picture_format(std::string_view bytes);
-
 /// Error::usage when the folder exists and may not be replaced.
 void check_new_folder(const std::string& folder, bool overwrite);
 

@@ -15,6 +15,7 @@ namespace unnoise {
 struct ExtraPackage {
   std::string package;
   std::string version;
+  std::string sha256;  ///< of its file
 };
 std::vector<ExtraPackage> extra_packages(const KnownSet& set);
 

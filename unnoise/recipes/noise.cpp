@@ -12,6 +12,7 @@
 #include "unnoise/core/version.h"
 #include "unnoise/data/transforms.h"
 #include "unnoise/io/image_grid.h"
+#include "unnoise/io/image_read.h"
 #include "unnoise/io/model_folder.h"
 #include "unnoise/pipelines/unconditional.h"
 #include "unnoise/recipes/evenly_spaced.h"
@@ -33,7 +34,8 @@ const std::vector<ScheduleCurve> kCurves = {ScheduleCurve::sqrt_alphas_cumprod,
                                             ScheduleCurve::sigmas};
 
 void check_options(const NoiseStripOptions& o) {
-  if (o.image.empty()) throw usage_error("--image: nothing was given", "Give a picture: PNG, JPEG or WebP.");
+  if (o.image.empty())
+    throw usage_error("--image: nothing was given", fmt::format("Give a picture: {}.", kPictureFormats));
   if (o.seed < 0) throw usage_error(fmt::format("--seed: expected at least 0, found {}", o.seed));
   if (o.resolution && (*o.resolution < 1 || *o.resolution > kLargestResolution))
     throw usage_error(fmt::format("--resolution: expected 1 to {}, found {}", kLargestResolution, *o.resolution));

@@ -28,7 +28,7 @@ struct NoiseStripOptions : ScheduleSource, MachineOptions {
     using O = NoiseStripOptions;
     const auto what = std::tuple{
         section("What to show"),
-        field("image", &O::image, "a picture: PNG, JPEG or WebP"),
+        field("image", &O::image, "a picture: PNG, JPEG, WebP, BMP, GIF or TIFF"),
         field("timesteps", &O::timesteps, "training timesteps, one a panel, in your order; default: 10 of all"),
         field("num_inference_steps", &O::num_inference_steps,
               "instead: 10 of the calls of the network in a run of so many steps"),

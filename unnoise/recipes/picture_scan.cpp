@@ -34,7 +34,7 @@ PictureFacts look_at(const Dataset& data, int64_t i, ScanDepth depth) {
     const auto file = data.file(i);
     if (file) {
       facts.bytes = static_cast<int64_t>(file->bytes.size());
-      facts.format = picture_format(file->bytes);
+      if (const auto format = picture_format(file->bytes)) facts.format = format_name(*format);
       facts.content = std::hash<std::string_view>()(file->bytes);
     }
     const DecodedImage image = file ? decode_image(file->bytes, data.name(i)) : data.read(i);

@@ -116,8 +116,8 @@ struct TrainOptions : MachineOptions, ObjectiveOptions, HubOptions {
               "start from these settings: a recipe by name (unnoise recipe list) or file; other flags win over it"),
         section("Data"),
         field("train_data_dir", &O::train_data_dir,
-              "folder of pictures (PNG, JPEG, WebP, any depth), Parquet shards, archives, CIFAR or IDX files; or one "
-              "archive, Parquet or npz file"),
+              "folder of pictures (PNG, JPEG, WebP, BMP, GIF, TIFF, any depth), Parquet shards, archives, CIFAR or IDX "
+              "files; or one archive, Parquet or npz file"),
         field("dataset_name", &O::dataset_name,
               "a set that `unnoise data get` installs (fashion-mnist, emoji, ...) or a local folder; wins over "
               "--train-data-dir"),

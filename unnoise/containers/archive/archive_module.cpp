@@ -2,6 +2,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <fmt/format.h>
+#include <locale.h>
 
 #include <array>
 #include <cstring>
@@ -35,6 +36,24 @@ Reader make_reader() {
     support(a);  // a filter that is missing in this build of the library shows when a file needs it
   return reader;
 }
+
+/// libarchive gives the names in a 7z, which are UTF-16, in the thread's character set, and those that have no place in
+/// it not at all.
+class Utf8Names {
+ public:
+  Utf8Names() : utf8_(newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)), before_(utf8_ ? uselocale(utf8_) : nullptr) {}
+  ~Utf8Names() {
+    if (!utf8_) return;
+    uselocale(before_);
+    freelocale(utf8_);
+  }
+  Utf8Names(const Utf8Names&) = delete;
+  Utf8Names& operator=(const Utf8Names&) = delete;
+
+ private:
+  locale_t utf8_;
+  locale_t before_;
+};
 
 [[noreturn]] void fail(archive* a, std::string_view where, std::string_view doing) {
   const char* why = archive_error_string(a);
@@ -102,6 +121,7 @@ void walk(archive* a, std::string_view where, const ArchiveVisitor& visitor) {
 }
 
 void walk_file(const fs::path& file, const ArchiveVisitor& visitor) {
+  const Utf8Names names;
   const Reader reader = make_reader();
   const std::string where = fmt::format("\"{}\"", file.string());
   if (archive_read_open_filename(reader.get(), file.c_str(), kBlock) != ARCHIVE_OK)
@@ -110,6 +130,7 @@ void walk_file(const fs::path& file, const ArchiveVisitor& visitor) {
 }
 
 void walk_bytes(std::string_view bytes, std::string_view where, const ArchiveVisitor& visitor) {
+  const Utf8Names names;
   const Reader reader = make_reader();
   if (archive_read_open_memory(reader.get(), bytes.data(), bytes.size()) != ARCHIVE_OK)
     fail(reader.get(), where, "cannot be opened as an archive");

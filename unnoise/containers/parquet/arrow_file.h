@@ -1,3 +1,4 @@
+// Parquet files by Arrow: what parquet_module.cpp hands to the program.
 #pragma once
 
 #include <memory>
