@@ -144,9 +144,7 @@ bool takes_conv_bf16(const ConvShape& s) {
   return (takes_amx(s) || has_bf16_products()) && s.kernel <= 3 && s.in_channels % 16 == 0 && s.out_channels % 16 == 0;
 }
 
-bool takes_conv_bf16_gradients(const ConvShape& s) {
-  return takes_conv_bf16(s) && is_product(s) && (takes_amx(s) || s.in_channels % kPanel == 0);
-}
+bool takes_conv_bf16_gradients(const ConvShape& s) { return takes_conv_bf16(s) && is_product(s); }
 
 int64_t conv_bf16_packed_size(const ConvShape& s) {
   return takes_amx(s) ? amx::packed_size(amx_shape(s)) : panels(s.out_channels) * taps(s) * s.in_channels * kPanel;
@@ -172,8 +170,9 @@ void conv_bf16_weight_gradient(const ConvShape& s, const bf16* x, const bf16* dy
   if (takes_amx(s)) return amx::weight_gradient(amx_shape(s), x, dy, dw);
   constexpr int64_t kBlock = 512, kLength = 256;  // pixels whose pairs stay in the second cache, and in the first
   const int64_t pixels = s.batch * s.height * s.width, in = s.in_channels, out = s.out_channels;
-  bf16* const x_pairs = second_kernel_scratch().get<bf16>(kBlock * (in + out));
+  bf16* const x_pairs = second_kernel_scratch().get<bf16>(kBlock * (in + out));  // x's last panel reads on into dy's
   bf16* const dy_pairs = x_pairs + kBlock * in;
+  float* const edge = kernel_scratch().get<float>(out * kPanel);  // the sums of a panel that is wider than what is left
   for (int64_t first = 0; first < pixels; first += kBlock) {
     const int64_t count = std::min(kBlock, pixels - first);
     parallel_for((count + 1) / 2, 16, [&](int64_t begin, int64_t end) {
@@ -181,13 +180,17 @@ void conv_bf16_weight_gradient(const ConvShape& s, const bf16* x, const bf16* dy
       HWY_DYNAMIC_DISPATCH(pair_rows)(dy + first * out, count, out, begin, end, dy_pairs);
     });
     parallel_for(panels(in), 1, [&](int64_t begin, int64_t end) {
-      for (int64_t panel = begin; panel < end; ++panel)
+      for (int64_t panel = begin; panel < end; ++panel) {
+        const bool whole = (panel + 1) * kPanel <= in;
         for (int64_t p = 0; p < count; p += kLength)
           multiply_transposed_panel_bf16(dy_pairs + p * out, out, out, std::min(kLength, count - p),
-                                         x_pairs + p * in + 2 * panel * kPanel, in, dw + panel * kPanel, in,
-                                         first + p > 0);
+                                         x_pairs + p * in + 2 * panel * kPanel, in, whole ? dw + panel * kPanel : edge,
+                                         whole ? in : kPanel, first + p > 0);
+      }
     });
   }
+  const int64_t whole_columns = in / kPanel * kPanel;
+  for (int64_t o = 0; o < out; ++o) std::copy_n(edge + o * kPanel, in - whole_columns, dw + o * in + whole_columns);
 }
 
 }  // namespace unnoise::kernels

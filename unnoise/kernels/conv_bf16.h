@@ -29,7 +29,7 @@ inline ConvShape rows_shape(int64_t rows, int64_t in, int64_t out) {
 /// Whether this processor multiplies bfloat16, and conv_bf16 takes the shape: a kernel of at most 3, C and K multiples
 /// of 16.
 bool takes_conv_bf16(const ConvShape& shape);
-/// Whether the gradients take it too: 1x1 of step 1, C a multiple of 32.
+/// Whether the gradients take it too: 1x1 of step 1.
 bool takes_conv_bf16_gradients(const ConvShape& shape);
 
 /// bf16 values of packed weights, for sampling: [panel][tap][in/2][kPanel][2], aligned to 64 bytes. The batch and the

@@ -149,10 +149,13 @@ Tensor weight_gradient(const ConvCall& call, const Tensor& x, const Tensor& grad
     with_type_of(x, [&]<class T>(T) {
       kernels::conv3x3_weight_gradient(call.as_3x3(), data<T>(x), data<T>(gradient), mutable_data<float>(dw));
     });
-  else if (x.scalar_type() == at::kBFloat16)
+  else if (x.scalar_type() == at::kBFloat16 && kernels::takes_conv_bf16_gradients(call.shape))
     weight_gradient_bf16(call.shape, x, gradient, dw);
-  else
-    kernels::conv_direct_weight_gradient(call.shape, data<float>(x), data<float>(gradient), mutable_data<float>(dw));
+  else {  // also of bf16: the parts of a joined map may have channels that only the whole has in multiples of 16
+    const Tensor x32 = x.to(at::kFloat), gradient32 = gradient.to(at::kFloat);
+    kernels::conv_direct_weight_gradient(call.shape, data<float>(x32), data<float>(gradient32),
+                                         mutable_data<float>(dw));
+  }
   return dw;
 }
 
