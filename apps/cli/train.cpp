@@ -42,7 +42,8 @@ Command train_command() {
       "written below "
       "--output-dir: options.json, log.jsonl, loss.svg, samples, checkpoints, and at the end the model. Ctrl-C "
       "finishes the "
-      "step and saves; --resume-from-checkpoint latest goes on exactly from there.",
+      "step and saves; --resume-from-checkpoint latest goes on exactly from there. --num-processes trains with "
+      "several processes on this machine; torchrun or Slurm start them on several (docs/several-processes.md).",
       {
           {"A folder of pictures, the network of the course's butterflies, 30 epochs:",
            "unnoise train --train-data-dir my-pictures --model-config-name-or-path butterflies --resolution 32 "
@@ -52,8 +53,6 @@ Command train_command() {
            "unnoise train --options my-model/options.json --resume-from-checkpoint latest"},
           {"Fine-tune a model on other pictures:",
            "unnoise train --train-data-dir cats --pretrained my-model --learning-rate 1e-5 --output-dir my-cats"},
-          {"On both processors of a machine; on several machines, with torchrun on each (docs/several-processes.md):",
-           "unnoise train --train-data-dir my-pictures --num-processes 2 --output-dir my-model"},
           {"Quickly see something: grey garments, by a recipe (unnoise recipe list):",
            "unnoise train --recipe fashion-28-5min --output-dir garments"},
       },
