@@ -13,8 +13,7 @@ int run_train(Arguments arguments) {
   JobConsole console;
   auto options = parse_options_with_recipe<TrainOptions>("train", arguments, console.observer());
   if (options.push_to_hub) options.hub = hub_environment();
-  for (auto* model : {&options.pretrained, &options.model_config_name_or_path})
-    if (!find_model(*model, console.observer(), console.stop())) return kInterrupted;
+  if (!find_parts(options, console.observer(), console.stop())) return kInterrupted;
   const JobStatus status = jobs().train(options, console.observer(), console.stop());
   console.finish();
   return status == JobStatus::interrupted ? kInterrupted : kDone;
