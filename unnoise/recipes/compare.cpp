@@ -38,7 +38,6 @@ std::vector<std::string> differing_settings(const std::vector<RunSummary>& runs)
 std::vector<std::string> measured_names(const std::vector<RunSummary>& runs) {
   std::set<std::string> names;
   for (const RunSummary& run : runs) {
-    names.insert(run.measured.begin(), run.measured.end());
     for (const auto& [name, value] : run.quality()) names.insert(name);
   }
   return {names.begin(), names.end()};

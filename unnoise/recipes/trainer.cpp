@@ -42,7 +42,8 @@ Json position_data(const TrainPlan& plan, const TrainOptions& options) {
 Json saved_options(const TrainOptions& options) {
   Json json = to_json(options);
   json["hub_token"] = nullptr;  // a secret
-  if (options.pretrained) json["pretrained"] = model_label(*options.pretrained);
+  for (const char* key : {"pretrained", "dataset_name", "train_data_dir"})
+    if (json[key].is_string()) json[key] = hub_label(json[key].get<std::string>());
   return json;
 }
 
