@@ -162,8 +162,7 @@ std::vector<CardResult> card_results(const CardFacts& facts) {
                       .dataset_split = e.split,
                       .metrics = {}};
     for (const auto& [key, number] : e.numbers)
-      result.metrics.push_back(
-          {key, number.estimate.value, fmt::format("{} of {} pictures", key, number.num_images)});
+      result.metrics.push_back({key, number.estimate.value, fmt::format("{} of {} pictures", key, number.num_images)});
     results.push_back(std::move(result));
   }
   return results;
