@@ -3,6 +3,7 @@
 
 #include "apps/cli/arguments.h"
 #include "apps/cli/commands.h"
+#include "apps/cli/hub_environment.h"
 #include "apps/cli/job_console.h"
 #include "apps/cli/jobs.h"
 #include "apps/cli/program.h"
@@ -25,8 +26,10 @@ T parse_with_data(std::string_view command, Arguments arguments) {
 }
 
 template <class T>
-int run_job(DataReport (*job)(const T&, const Observer&, std::stop_token), const T& options) {
+int run_job(DataReport (*job)(const T&, const Observer&, std::stop_token), T options) {
   JobConsole console;
+  if constexpr (std::is_base_of_v<DataSource, T>)
+    if (!find_dataset(options, options.data, console.observer(), console.stop())) return kInterrupted;
   const DataReport report = job(options, console.observer(), console.stop());
   console.finish();
   print(report.text);

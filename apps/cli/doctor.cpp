@@ -1,6 +1,7 @@
 // The subcommand "doctor".
 #include "apps/cli/arguments.h"
 #include "apps/cli/commands.h"
+#include "apps/cli/hub_environment.h"
 #include "apps/cli/job_console.h"
 #include "apps/cli/jobs.h"
 #include "apps/cli/program.h"
@@ -11,7 +12,8 @@ namespace {
 
 int run_doctor(Arguments arguments) {
   JobConsole console;
-  const auto options = parse_options_with_recipe<DoctorOptions>("doctor", arguments, console.observer());
+  auto options = parse_options_with_recipe<DoctorOptions>("doctor", arguments, console.observer());
+  if (!find_parts(options, console.observer(), console.stop())) return kInterrupted;
   const DoctorResult result = jobs().doctor(options, console.observer(), console.stop());
   console.finish();
   print(result.report);

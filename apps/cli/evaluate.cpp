@@ -12,7 +12,9 @@ namespace {
 int run_evaluate(Arguments arguments) {
   auto options = parse_options<EvaluateOptions>("evaluate", arguments);
   JobConsole console;
-  if (!find_model(options.model, console.observer(), console.stop())) return kInterrupted;
+  if (!find_model(options, options.model, console.observer(), console.stop())) return kInterrupted;
+  if (!find_dataset(options, options.data, console.observer(), console.stop())) return kInterrupted;
+  if (!find_dataset(options, options.held_out, console.observer(), console.stop())) return kInterrupted;
   const EvaluateResult result = jobs().evaluate(options, console.observer(), console.stop());
   console.finish();
   print(result.report);

@@ -25,6 +25,17 @@ bool is_set(const char* name) {
   return value == "1" || value == "ON" || value == "YES" || value == "TRUE";
 }
 
+using Find = std::string(const std::string&, const HubOptions&, const Observer&, std::stop_token);
+
+bool replace_by_folder(HubOptions& options, std::string& name, Find* find, const Observer& observer,
+                       std::stop_token stop) {
+  std::error_code ec;
+  if (name.find('/') == std::string::npos || fs::exists(name, ec)) return true;  // no name of the hub
+  options.hub = hub_environment();
+  name = find(name, options, observer, stop);
+  return !stop.stop_requested();
+}
+
 }  // namespace
 
 HubSettings hub_environment() {
@@ -40,14 +51,29 @@ HubSettings hub_environment() {
   return settings;
 }
 
-bool find_model(std::string& model, const Observer& observer, std::stop_token stop) {
-  if (model.find('/') == std::string::npos) return true;  // no name of the hub
-  model = jobs().find_model(model, hub_environment(), observer, stop);
-  return !stop.stop_requested();
+bool find_model(HubOptions& options, std::string& model, const Observer& observer, std::stop_token stop) {
+  return replace_by_folder(options, model, jobs().find_model, observer, stop);
 }
 
-bool find_model(std::optional<std::string>& model, const Observer& observer, std::stop_token stop) {
-  return !model || find_model(*model, observer, stop);
+bool find_model(HubOptions& options, std::optional<std::string>& model, const Observer& observer,
+                std::stop_token stop) {
+  return !model || find_model(options, *model, observer, stop);
+}
+
+bool find_dataset(HubOptions& options, std::string& data, const Observer& observer, std::stop_token stop) {
+  return replace_by_folder(options, data, jobs().find_dataset, observer, stop);
+}
+
+bool find_dataset(HubOptions& options, std::optional<std::string>& data, const Observer& observer,
+                  std::stop_token stop) {
+  return !data || find_dataset(options, *data, observer, stop);
+}
+
+bool find_parts(TrainOptions& options, const Observer& observer, std::stop_token stop) {
+  return find_model(options, options.pretrained, observer, stop) &&
+         find_model(options, options.model_config_name_or_path, observer, stop) &&
+         find_dataset(options, options.dataset_name, observer, stop) &&
+         find_dataset(options, options.train_data_dir, observer, stop);
 }
 
 }  // namespace unnoise::cli

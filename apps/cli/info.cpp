@@ -12,7 +12,7 @@ namespace {
 int run_info(Arguments arguments) {
   auto options = parse_options<InfoOptions>("info", arguments);
   JobConsole console;
-  if (!find_model(options.model, console.observer(), console.stop())) return kInterrupted;
+  if (!find_model(options, options.model, console.observer(), console.stop())) return kInterrupted;
   console.finish();
   print(jobs().info(options));
   return kDone;

@@ -39,6 +39,7 @@ struct Jobs {
   decltype(&unnoise::push) push = &unnoise::push;
   decltype(&unnoise::pull) pull = &unnoise::pull;
   decltype(&unnoise::find_model) find_model = &unnoise::find_model;
+  decltype(&unnoise::find_dataset) find_dataset = &unnoise::find_dataset;
   decltype(&unnoise::inspect_data) inspect_data = &unnoise::inspect_data;
   decltype(&unnoise::preview_data) preview_data = &unnoise::preview_data;
   decltype(&unnoise::check_data) check_data = &unnoise::check_data;

@@ -12,7 +12,7 @@ namespace {
 int run_noise(Arguments arguments) {
   auto options = parse_options_and_names<NoiseStripOptions>("noise", arguments);
   JobConsole console;
-  if (!find_model(options.model, console.observer(), console.stop())) return kInterrupted;
+  if (!find_model(options, options.model, console.observer(), console.stop())) return kInterrupted;
   console.finish();
   print(jobs().draw_noise_strip(options));
   return kDone;

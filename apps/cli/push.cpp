@@ -24,7 +24,7 @@ int run_push(Arguments arguments) {
 Command push_command() {
   return {
       "push",
-      "share a model: upload it to the hub, or export it",
+      "share a model or a data set: upload it to the hub, or export it",
       "--model DIR --repo USER/NAME [options]",
       "Uploads the pipeline and its card as one commit, which diffusers loads by name. Run again after a change or an "
       "interruption: only what is not there yet travels. The token is read from --hub-token-file, HF_TOKEN or where "
@@ -33,9 +33,12 @@ Command push_command() {
           {"To your account, for your eyes only at first:",
            "unnoise push --model my-model --repo me/my-model --private"},
           {"Without an account, a file to send:", "unnoise push --model my-model --export my-model.zip"},
+          {"A data set that unnoise data build has packed:",
+           "unnoise push --repo-type dataset --data my-set --repo me/my-set --private"},
           {"What would be uploaded:", "unnoise push --model my-model --dry-run"},
           {"Another try on a branch of its own:",
-           "unnoise push --model my-model --repo me/my-model --revision longer --message \"Train for 90 epochs\""},
+           "unnoise push --model my-model --repo me/my-model --revision longer --commit-message \"Train for 90 "
+           "epochs\""},
       },
       shown_options<PushOptions>(),
       {},

@@ -12,7 +12,7 @@ namespace {
 int run_sample(Arguments arguments) {
   auto options = parse_options<SampleOptions>("sample", arguments);
   JobConsole console;
-  if (!find_model(options.model, console.observer(), console.stop())) return kInterrupted;
+  if (!find_model(options, options.model, console.observer(), console.stop())) return kInterrupted;
   const SampleResult result = jobs().sample(options, console.observer(), console.stop());
   console.finish();
   for (const auto& file : result.files) print(file + "\n");

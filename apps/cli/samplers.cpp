@@ -12,7 +12,7 @@ namespace {
 int run_samplers(Arguments arguments) {
   auto options = parse_options<SamplersOptions>("samplers", arguments);
   JobConsole console;
-  if (!find_model(options.model, console.observer(), console.stop())) return kInterrupted;
+  if (!find_model(options, options.model, console.observer(), console.stop())) return kInterrupted;
   const SamplersResult result = jobs().samplers_report(options, console.observer(), console.stop());
   console.finish();
   print(result.report);

@@ -12,7 +12,7 @@ namespace {
 int run_schedule(Arguments arguments) {
   auto options = parse_options_and_names<ScheduleOptions>("schedule", arguments);
   JobConsole console;
-  if (!find_model(options.model, console.observer(), console.stop())) return kInterrupted;
+  if (!find_model(options, options.model, console.observer(), console.stop())) return kInterrupted;
   console.finish();
   const ScheduleReport report = jobs().show_schedules(options);
   print(report.text);

@@ -24,8 +24,7 @@ int run_train(Arguments arguments) {
     return launch_processes(*options.num_processes, "train", arguments);
   JobConsole console(options.processes.rank);
   if (options.push_to_hub) options.hub = hub_environment();
-  for (auto* model : {&options.pretrained, &options.model_config_name_or_path})
-    if (!find_model(*model, console.observer(), console.stop())) return kInterrupted;
+  if (!find_parts(options, console.observer(), console.stop())) return kInterrupted;
   const JobStatus status = jobs().train(options, console.observer(), console.stop());
   console.finish();
   return status == JobStatus::interrupted ? kInterrupted : kDone;

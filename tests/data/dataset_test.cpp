@@ -43,13 +43,14 @@ TEST(OpenDataset, SuggestsTheNearestName) {
       AllOf(HasSubstr("no such folder or file"), HasSubstr("Did you mean \"" + (folder / "butterflies").string())));
 }
 
-TEST(OpenDataset, SaysThatTheHubIsNotReadYet) {
+TEST(OpenDataset, SaysHowToFetchFromTheHub) {
   try {
     open_dataset({.path_or_name = "huggan/smithsonian_butterflies_subset"});
     FAIL();
   } catch (const Error& e) {
     EXPECT_EQ(e.kind(), ErrorKind::usage);
-    EXPECT_THAT(e.what(), AllOf(HasSubstr("cannot be fetched yet"), HasSubstr("Give a folder of pictures")));
+    EXPECT_THAT(e.what(),
+                AllOf(HasSubstr("there is no such folder"), HasSubstr("unnoise pull --repo-type dataset huggan/")));
   }
 }
 

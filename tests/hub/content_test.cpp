@@ -69,7 +69,7 @@ const std::string kCommit(40, 'c');
 
 TEST(HubCache, LinksContentsUnderTheirNames) {
   const TemporaryFolder dir;
-  const HubCache cache(dir.path(), "ada/m");
+  const HubCache cache(dir.path(), {"ada/m"});
   EXPECT_FALSE(cache.holds(kCommit, kSmall));
   make_folders(cache.blob(kSmall).parent_path());
   write_file_atomic(cache.blob(kSmall), "abc");
@@ -84,7 +84,7 @@ TEST(HubCache, LinksContentsUnderTheirNames) {
 
 TEST(HubCache, RemembersCommitsAndLists) {
   const TemporaryFolder dir;
-  const HubCache cache(dir.path(), "ada/m");
+  const HubCache cache(dir.path(), {"ada/m"});
   EXPECT_FALSE(cache.known_commit("main"));
   EXPECT_EQ(cache.known_commit(kCommit), kCommit);
   cache.remember_commit("refs/pr/1", kCommit);
@@ -104,7 +104,7 @@ TEST(HubCache, RemembersCommitsAndLists) {
 
 TEST(HubCache, IgnoresListsThatItCannotTrust) {
   const TemporaryFolder dir;
-  const HubCache cache(dir.path(), "ada/m");
+  const HubCache cache(dir.path(), {"ada/m"});
   make_folders(dir / "models--ada--m/trees");
   for (const std::string text : {"", "{", "[]", R"({"format_version": 2, "files": {}})", R"({"format_version": 1})",
                                  R"({"format_version": 1, "files": {"a": {"size": -1, "blob_id": 3}}})",
@@ -118,13 +118,17 @@ TEST(HubCache, IgnoresListsThatItCannotTrust) {
   EXPECT_FALSE(cache.known_commit("main"));
 }
 
-TEST(HubCache, KnowsWhichModelASnapshotIs) {
-  for (const std::string end : {"", "/"}) {
-    const auto found = name_of_snapshot("/x/models--ada--my-model/snapshots/" + kCommit + end);
-    ASSERT_TRUE(found);
-    EXPECT_EQ(found->repository, "ada/my-model");
-    EXPECT_EQ(found->revision, kCommit);
-  }
+TEST(HubCache, KnowsWhoseSnapshotItIs) {
+  for (const std::string end : {"", "/"})
+    for (const RepoType type : {RepoType::model, RepoType::dataset}) {
+      const HubCache cache("/x", {"ada/my-own", type});
+      const auto found = name_of_snapshot(cache.snapshot(kCommit).string() + end);
+      ASSERT_TRUE(found);
+      EXPECT_EQ(found->repository.name, "ada/my-own");
+      EXPECT_EQ(found->repository.type, type);
+      EXPECT_EQ(found->revision, kCommit);
+    }
+  EXPECT_EQ(HubCache("/x", {"ada/s", RepoType::dataset}).folder(), "/x/datasets--ada--s");
   for (const std::string& path :
        std::vector<std::string>{"", "runs/mine", "/x/models--ada/snapshots/" + kCommit, "/x/snapshots/y"})
     EXPECT_FALSE(name_of_snapshot(path)) << path;

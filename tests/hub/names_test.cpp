@@ -13,13 +13,22 @@ TEST(HubName, TakesWhatTheHubAllows) {
   for (const std::string name : {"a/b", "ada/my-model_2.0", "A/B", "user/x.y-z"}) {
     const auto found = hub_name(name);
     ASSERT_TRUE(found) << name;
-    EXPECT_EQ(found->repository, name);
+    EXPECT_EQ(found->repository.name, name);
     EXPECT_EQ(found->revision, "main");
   }
   const auto branch = hub_name("ada/m@refs/pr/1");
   ASSERT_TRUE(branch);
-  EXPECT_EQ(branch->repository, "ada/m");
+  EXPECT_EQ(branch->repository.name, "ada/m");
   EXPECT_EQ(branch->revision, "refs/pr/1");
+}
+
+TEST(HubName, ModelsAndDataSetsHaveAddressesOfTheirOwn) {
+  const HubRepository model = hub_name("ada/m")->repository;
+  EXPECT_EQ(model.api_path(), "/api/models/ada/m");
+  EXPECT_EQ(model.page_path(), "/ada/m");
+  const HubRepository dataset = hub_name("ada/m@v1", RepoType::dataset)->repository;
+  EXPECT_EQ(dataset.api_path(), "/api/datasets/ada/m");
+  EXPECT_EQ(dataset.page_path(), "/datasets/ada/m");
 }
 
 TEST(HubName, LeavesPathsAndTricksAlone) {

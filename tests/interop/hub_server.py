@@ -1,4 +1,5 @@
-"""A model hub on this machine, for tests: what huggingface_hub asks of the real one, kept in memory.
+"""A hub on this machine, for tests: what huggingface_hub asks of the real one, kept in memory. `repositories` has models under
+"user/name" and data sets under "datasets/user/name".
 
     with Hub() as hub:
         hub.users["hf_secret"] = "ada"           # a token and whose it is
@@ -12,6 +13,7 @@ import base64
 import hashlib
 import itertools
 import json
+import pathlib
 import re
 import socket
 import threading
@@ -93,6 +95,8 @@ class Fault:
     cut_after: int = -1  # bytes of the body, then the connection ends
     said_length: int = -1  # a Content-Length that is not true
     content: bytes = None  # another content of the same length
+    body: bytes = None  # another answer, of whatever length
+    change: object = None  # a function from the JSON of the answer to another
     delay: float = 0  # seconds between pieces of 64 kB
     wait: float = 0  # seconds before the answer
     after: bool = False  # the request is carried out, its answer is lost
@@ -206,6 +210,10 @@ class _Handler(BaseHTTPRequestHandler):
         fault = self.fault or Fault("", "", 0)
         if fault.content is not None and status in (200, 206):
             body = fault.content[len(fault.content) - len(body):]
+        if fault.body is not None:
+            body = fault.body
+        if fault.change is not None:
+            body = json.dumps(fault.change(json.loads(body))).encode()
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
@@ -264,17 +272,17 @@ class _Handler(BaseHTTPRequestHandler):
         asked = json.loads(self.body)
         if self.user is None:
             return self.fail(401, "Invalid username or password.")
-        owner = asked.get("organization") or self.user
-        name = f"{owner}/{asked['name']}"
+        owner, kind = asked.get("organization") or self.user, asked.get("type", "model")
+        name = {"model": "", "dataset": "datasets/"}[kind] + f"{owner}/{asked['name']}"
         url = f"{self.hub.endpoint}/{name}"
         if name in self.hub.repositories:
-            return self.json({"error": "You already created this model repo", "url": url}, 409)
+            return self.json({"error": f"You already created this {kind} repo", "url": url}, 409)
         if owner != self.user:
-            return self.fail(403, f"You don't have the rights to create a model under the namespace {owner}")
+            return self.fail(403, f"You don't have the rights to create a {kind} under the namespace {owner}")
         repository = Repository(owner, asked.get("visibility") == "private" or asked.get("private", False))
         repository.add("main", Commit({".gitattributes": Entry(b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n")}, "initial commit"))
         self.hub.repositories[name] = repository
-        self.json({"url": url, "name": name, "id": name})
+        self.json({"url": url, "name": name.removeprefix("datasets/"), "id": name})
 
     def whoami(self):
         if self.user is None:
@@ -293,7 +301,8 @@ class _Handler(BaseHTTPRequestHandler):
     def info(self, name, revision="main"):
         if commit := self.find_commit(name, revision):
             repository = self.hub.repositories[name]
-            self.json({"id": name, "modelId": name, "sha": commit.sha, "private": repository.is_private, "tags": [], "downloads": 0,
+            plain = name.removeprefix("datasets/")
+            self.json({"id": plain, "modelId": plain, "sha": commit.sha, "private": repository.is_private, "tags": [], "downloads": 0,
                        "siblings": [{"rfilename": path} for path in sorted(commit.files)]})
 
     def refs(self, name):
@@ -309,15 +318,18 @@ class _Handler(BaseHTTPRequestHandler):
             repository.branches[branch] = start.sha
             self.json({})
 
-    def tree(self, name, revision):
+    def tree(self, name, revision, folder=""):
         if commit := self.find_commit(name, revision):
             files = [entry.listed(path) for path, entry in sorted(commit.files.items())]
-            folders = {path.rsplit("/", 1)[0] for path in commit.files if "/" in path}
+            folders = {str(parent) for path in commit.files for parent in pathlib.PurePosixPath(path).parents if str(parent) != "."}
             entries = files + [{"type": "directory", "path": f, "oid": "0" * 40, "size": 0} for f in sorted(folders)]
+            inside = folder + "/" if folder else ""
+            entries = [e for e in entries if e["path"].startswith(inside) and (self.query.get("recursive") == "true" or "/" not in e["path"][len(inside):])]
             at = int(self.query.get("cursor", 0))
             more = {}
             if at + self.hub.page < len(entries):
-                more["Link"] = f'<{self.hub.endpoint}{self.path.split("?")[0]}?recursive=true&cursor={at + self.hub.page}>; rel="next"'
+                query = f'recursive={self.query.get("recursive", "false")}&cursor={at + self.hub.page}'
+                more["Link"] = f'<{self.hub.endpoint}{self.path.split("?")[0]}?{query}>; rel="next"'
             self.json(entries[at:at + self.hub.page], headers=more)
 
     def preupload(self, name, revision):
@@ -432,23 +444,27 @@ class _Handler(BaseHTTPRequestHandler):
         self.json({})
 
 
-NAME = r"([\w.-]+/[\w.-]+)"
+NAME, DATASET = r"([\w.-]+/[\w.-]+)", r"(datasets/[\w.-]+/[\w.-]+)"
 HUB_ROUTES = [
     ("POST", "/api/repos/create", _Handler.create),
     ("GET", "/api/whoami-v2", _Handler.whoami),
     ("POST", "/api/validate-yaml", _Handler.validate_yaml),
-    ("GET", f"/api/models/{NAME}", _Handler.info),
-    ("GET", f"/api/models/{NAME}/revision/([^/]+)", _Handler.info),
-    ("GET", f"/api/models/{NAME}/refs", _Handler.refs),
-    ("POST", f"/api/models/{NAME}/branch/([^/]+)", _Handler.branch),
-    ("GET", f"/api/models/{NAME}/tree/([^/]+)", _Handler.tree),
-    ("POST", f"/api/models/{NAME}/preupload/([^/]+)", _Handler.preupload),
-    ("POST", f"/api/models/{NAME}/commit/([^/]+)", _Handler.commit),
-    ("POST", f"/{NAME}\\.git/info/lfs/objects/batch", _Handler.lfs_batch),
     ("POST", "/api/verify/([0-9a-f]{64})", _Handler.verify),
-    ("GET", f"/{NAME}/resolve/([^/]+)/(.+)", _Handler.resolve),
-    ("HEAD", f"/{NAME}/resolve/([^/]+)/(.+)", _Handler.resolve),
 ]
+for api, page in ((f"/api/models/{NAME}", f"/{NAME}"), (f"/api/{DATASET}", f"/{DATASET}")):
+    HUB_ROUTES += [
+        ("GET", api, _Handler.info),
+        ("GET", f"{api}/revision/([^/]+)", _Handler.info),
+        ("GET", f"{api}/refs", _Handler.refs),
+        ("POST", f"{api}/branch/([^/]+)", _Handler.branch),
+        ("GET", f"{api}/tree/([^/]+)", _Handler.tree),
+        ("GET", f"{api}/tree/([^/]+)/(.+)", _Handler.tree),
+        ("POST", f"{api}/preupload/([^/]+)", _Handler.preupload),
+        ("POST", f"{api}/commit/([^/]+)", _Handler.commit),
+        ("POST", f"{page}\\.git/info/lfs/objects/batch", _Handler.lfs_batch),
+        ("GET", f"{page}/resolve/([^/]+)/(.+)", _Handler.resolve),
+        ("HEAD", f"{page}/resolve/([^/]+)/(.+)", _Handler.resolve),
+    ]
 STORAGE_ROUTES = [
     ("GET", "/content/([0-9a-f]{64})", _Handler.stored),
     ("HEAD", "/content/([0-9a-f]{64})", _Handler.stored),

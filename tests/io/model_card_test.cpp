@@ -64,12 +64,16 @@ TEST(ModelCard, OneChangedLetterMakesItTheUsers) {
 TEST(ModelCard, MetricsBecomeAModelIndex) {
   ModelCard card = garments();
   card.datasets = {"zalando-datasets/fashion_mnist"};
-  card.metrics = {{"bits_per_dim", 2.5}};
+  card.results = {{"zalando-datasets/fashion_mnist", "64 test pictures", "test", {{"bits_per_dim", 2.5, "of 64"}}},
+                  {"custom", "a: b", "", {{"fd_fmnist", 12, ""}}}};
   EXPECT_THAT(model_card_text(card),
               HasSubstr("datasets:\n- zalando-datasets/fashion_mnist\nmodel-index:\n- name: Garments\n  results:\n"
                         "  - task:\n      type: unconditional-image-generation\n    dataset:\n"
-                        "      type: zalando-datasets/fashion_mnist\n      name: \"held-out pictures\"\n"
-                        "    metrics:\n    - type: bits_per_dim\n      value: 2.5\n---\n"));
+                        "      type: zalando-datasets/fashion_mnist\n      name: \"64 test pictures\"\n"
+                        "      split: test\n    metrics:\n    - type: bits_per_dim\n      value: 2.5\n"
+                        "      name: \"of 64\"\n  - task:\n      type: unconditional-image-generation\n"
+                        "    dataset:\n      type: custom\n      name: \"a: b\"\n    metrics:\n"
+                        "    - type: fd_fmnist\n      value: 12\n---\n"));
 }
 
 TEST(ModelCard, FrontMatterReadsTheFormsThatCardsUse) {

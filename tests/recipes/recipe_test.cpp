@@ -90,8 +90,11 @@ TEST(RecipeFile, OptionsAndRecipeAreTheSameRun) {
   options.num_epochs = 7;
   options.output_dir = "somewhere";
   options.hub_token = "secret";
+  options.hub_endpoint = "http://secret";
+  options.checkpointing_steps = 77;
   const Recipe recipe = recipe_from_options(options);
   EXPECT_THAT(to_json(recipe).dump(), Not(HasSubstr("secret")));
+  EXPECT_EQ(recipe.train["checkpointing_steps"], 77);
   const TrainOptions again = train_options(recipe);
   EXPECT_EQ(again.learning_rate, 4e-4);
   EXPECT_EQ(again.num_epochs, 7);

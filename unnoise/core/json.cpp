@@ -123,6 +123,17 @@ std::string dump(const Json& json, int indent) {
   return out;
 }
 
+/// The parser's words without its label. It quotes what it could not read: bytes that may be no text, of a server
+/// perhaps.
+std::string words_of(const nlohmann::json::exception& e) {
+  std::string words = e.what();
+  if (const size_t label = words.find("] "); words.starts_with('[') && label != std::string::npos)
+    words.erase(0, label + 2);
+  for (char& c : words)
+    if (static_cast<unsigned char>(c) >= 0x7f) c = '?';
+  return words;
+}
+
 }  // namespace
 
 Json parse_json(std::string_view text, std::string_view where) {
@@ -134,7 +145,7 @@ Json parse_json(std::string_view text, std::string_view where) {
     restore_infinities(json);
     return json;
   } catch (const nlohmann::json::exception& e) {
-    throw data_error(fmt::format("{} is not valid JSON: {}", where, e.what()));
+    throw data_error(fmt::format("{} is not valid JSON: {}", where, words_of(e)));
   }
 }
 

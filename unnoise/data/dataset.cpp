@@ -139,9 +139,10 @@ Error nothing_there(const std::string& name) {
                       fmt::join(known_datasets(), ", "));
   if (looks_like_hub_id(name) && !fs::is_directory(parent, ec))
     return usage_error(
-        fmt::format("\"{}\": there is no such folder, and data sets of the Hugging Face Hub cannot be fetched yet",
-                    name),
-        hint + " A Hub data set can be downloaded as a folder of pictures first.");
+        fmt::format("\"{}\": there is no such folder", name),
+        hint + fmt::format(" A data set of the hub can be fetched first: unnoise pull --repo-type dataset {} "
+                           "--output my-set",
+                           name));
   return data_error(fmt::format("\"{}\": no such folder or file", name), hint);
 }
 

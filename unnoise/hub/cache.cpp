@@ -15,13 +15,15 @@
 namespace unnoise {
 namespace {
 
-constexpr std::string_view kPrefix = "models--", kSeparator = "--";
+constexpr std::string_view kSeparator = "--";
 constexpr int kTreeFormat = 1;
 
-std::string folder_name(const std::string& repository) {
-  std::string name = repository;
+std::string_view prefix_of(RepoType type) { return type == RepoType::dataset ? "datasets--" : "models--"; }
+
+std::string folder_name(const HubRepository& repository) {
+  std::string name = repository.name;
   name.replace(name.find('/'), 1, kSeparator);
-  return std::string(kPrefix) + name;
+  return std::string(prefix_of(repository.type)) + name;
 }
 
 /// "../../blobs/<etag>" as seen from a path below snapshots/<commit>.
@@ -34,7 +36,7 @@ fs::path link_target(const HubFile& file) {
 
 }  // namespace
 
-HubCache::HubCache(const fs::path& cache, const std::string& repository)
+HubCache::HubCache(const fs::path& cache, const HubRepository& repository)
     : folder_(cache / folder_name(repository)), locks_(cache / ".locks" / folder_name(repository)) {}
 
 std::optional<std::string> HubCache::known_commit(const std::string& revision) const {
@@ -117,7 +119,7 @@ HubCache::Lock::Lock(const fs::path& path, std::stop_token stop) {
   while (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK && errno != EINTR) return;  // a file system without locks: two would fetch the same
     try {
-      wait_for(std::chrono::milliseconds(200), stop);
+      wait_or_stop(std::chrono::milliseconds(200), stop);
     } catch (...) {
       ::close(descriptor_);
       throw;
@@ -131,11 +133,14 @@ std::optional<HubName> name_of_snapshot(const fs::path& folder) {
   fs::path path = folder.lexically_normal();
   if (!path.has_filename()) path = path.parent_path();  // "snapshots/<commit>/"
   const std::string name = path.parent_path().parent_path().filename().string();
-  const size_t separator = name.find(kSeparator, kPrefix.size());
-  if (path.parent_path().filename() != "snapshots" || !name.starts_with(kPrefix) || separator == std::string::npos)
+  const RepoType type = name.starts_with(prefix_of(RepoType::dataset)) ? RepoType::dataset : RepoType::model;
+  const size_t user = prefix_of(type).size(), separator = name.find(kSeparator, user);
+  if (path.parent_path().filename() != "snapshots" || !name.starts_with(prefix_of(type)) ||
+      separator == std::string::npos)
     return std::nullopt;
-  return hub_name(name.substr(kPrefix.size(), separator - kPrefix.size()) + "/" +
-                  name.substr(separator + kSeparator.size()) + "@" + path.filename().string());
+  return hub_name(name.substr(user, separator - user) + "/" + name.substr(separator + kSeparator.size()) + "@" +
+                      path.filename().string(),
+                  type);
 }
 
 }  // namespace unnoise

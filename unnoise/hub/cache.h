@@ -6,6 +6,8 @@
 //   models--user--name/refs/<revision>              the commit that a branch or tag was when last looked at
 //   models--user--name/trees/<commit>.json          what files a commit has
 //   .locks/models--user--name/<etag>.lock           held while a content is fetched
+//
+// Data sets are in datasets--user--name.
 #pragma once
 
 #include <optional>
@@ -20,7 +22,7 @@ namespace unnoise {
 
 class HubCache {
  public:
-  HubCache(const fs::path& cache, const std::string& repository);
+  HubCache(const fs::path& cache, const HubRepository& repository);
 
   const fs::path& folder() const { return folder_; }
   fs::path blob(const HubFile& file) const { return folder_ / "blobs" / file.etag(); }

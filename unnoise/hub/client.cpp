@@ -9,6 +9,7 @@
 #include <mutex>
 
 #include "unnoise/core/error.h"
+#include "unnoise/core/fields.h"
 #include "unnoise/hub/hub_error.h"
 
 namespace unnoise {
@@ -90,7 +91,7 @@ HubFile file_of(const Json& entry, std::string_view where) {
 
 }  // namespace
 
-void wait_for(std::chrono::duration<double> time, std::stop_token stop) {
+void wait_or_stop(std::chrono::duration<double> time, std::stop_token stop) {
   std::mutex mutex;
   std::condition_variable_any never;
   std::unique_lock lock(mutex);
@@ -136,7 +137,7 @@ HttpResponse HubClient::send_without_token(const HttpRequest& request, std::stri
                                 ? fmt::format("the hub answered {}", response.status)
                                 : response.failure;
     observer_.info(fmt::format("{}: {}; trying again in {:.3g} s", what, why, wait.count()));
-    wait_for(wait, stop_);
+    wait_or_stop(wait, stop_);
   }
 }
 
@@ -178,12 +179,13 @@ bool HubClient::is_own(const std::string& address) const {
   return url_origin(address) == url_origin(settings_.endpoint);
 }
 
-std::string HubClient::create_repository(const std::string& name, bool is_private) {
+HubRepository HubClient::create_repository(const HubRepository& repository, bool is_private) {
+  const std::string& name = repository.name;
   const std::string what = fmt::format("create {}", name);
   const size_t slash = name.find('/');
   Json body{{"name", slash == std::string::npos ? name : name.substr(slash + 1)},
             {"organization", slash == std::string::npos ? Json(nullptr) : Json(name.substr(0, slash))},
-            {"type", "model"}};
+            {"type", enum_name(repository.type)}};
   if (is_private) body["visibility"] = "private";
   const HttpResponse response = send(json_post(url("/api/repos/create"), body), what);
   const bool exists = response.status == 409;
@@ -191,39 +193,40 @@ std::string HubClient::create_repository(const std::string& name, bool is_privat
     // A token that may not create may still write to what is there.
     const bool may_exist = slash != std::string::npos && response.end == HttpResponse::End::complete &&
                            (response.status == 402 || response.status == 403);
-    if (may_exist && send(get(url("/api/models/" + name)), what).ok()) return name;
+    if (may_exist && send(get(url(repository.api_path())), what).ok()) return repository;
     throw hub_error(response, what, settings_);
   }
-  if (slash != std::string::npos) return name;
+  if (slash != std::string::npos) return repository;
   const Json answer = Json::parse(response.body, nullptr, false);  // {"url": "https://hub/user/name"}
-  const std::string at = answer.is_object() ? answer.value("url", "") : "";
+  const std::string at = answer.is_object() && answer.contains("url") && answer["url"].is_string()
+                             ? answer["url"].get<std::string>()
+                             : std::string();
   const size_t last = at.rfind('/'), user = last == std::string::npos || last == 0 ? last : at.rfind('/', last - 1);
   const std::string full = user == std::string::npos ? "" : at.substr(user + 1);
   if (!hub_name(full))
     throw data_error(fmt::format("{}: the hub did not say under which user", what), "Name it in full: USER/NAME.");
-  return full;
+  return {full, repository.type};
 }
 
-void HubClient::create_branch(const std::string& repository, const std::string& branch) {
-  const std::string what = fmt::format("create the branch {} of {}", branch, repository);
-  const HttpResponse response = send(
-      json_post(url(fmt::format("/api/models/{}/branch/{}", repository, url_quoted(branch))), Json::object()), what);
+void HubClient::create_branch(const HubRepository& repository, const std::string& branch) {
+  const std::string what = fmt::format("create the branch {} of {}", branch, repository.name);
+  const std::string path = fmt::format("{}/branch/{}", repository.api_path(), url_quoted(branch));
+  const HttpResponse response = send(json_post(url(path), Json::object()), what);
   if (!response.ok() && response.status != 409) throw hub_error(response, what, settings_);
 }
 
-std::string HubClient::find_commit(const std::string& repository, const std::string& revision) {
-  const std::string what = revision == "main" ? repository : fmt::format("{} at {}", repository, revision);
-  const Json info =
-      json_of(get(url(fmt::format("/api/models/{}/revision/{}", repository, url_quoted(revision)))), what);
+std::string HubClient::find_commit(const HubRepository& repository, const std::string& revision) {
+  const std::string what = revision == "main" ? repository.name : fmt::format("{} at {}", repository.name, revision);
+  const Json info = json_of(get(url(fmt::format("{}/revision/{}", repository.api_path(), url_quoted(revision)))), what);
   std::string commit = text_at(info, "sha", what);
   if (!is_commit(commit)) throw data_error(fmt::format("{}: the hub names a commit \"{}\"", what, commit));
   return commit;
 }
 
-std::vector<HubFile> HubClient::list_files(const std::string& repository, const std::string& commit) {
-  const std::string what = fmt::format("list the files of {}", repository);
+std::vector<HubFile> HubClient::list_files(const HubRepository& repository, const std::string& commit) {
+  const std::string what = fmt::format("list the files of {}", repository.name);
   std::vector<HubFile> files;
-  std::string page = url(fmt::format("/api/models/{}/tree/{}?recursive=true", repository, commit));
+  std::string page = url(fmt::format("{}/tree/{}?recursive=true", repository.api_path(), commit));
   for (size_t pages = 0; !page.empty(); ++pages) {
     if (!is_own(page)) throw data_error(fmt::format("{}: the next page is on another host", what));
     const HttpResponse response = send(get(page), what);

@@ -16,7 +16,7 @@
 namespace unnoise {
 
 /// Every function waits for the answer, tries again when that may help (Retry-After is honoured, at most 5 minutes) and
-/// throws Error with what the hub said, or Stopped. Repositories are models.
+/// throws Error with what the hub said, or Stopped.
 class HubClient {
  public:
   /// Reads settings.token_file when there is no token. Error::usage for an endpoint that is no http(s) address.
@@ -26,15 +26,15 @@ class HubClient {
   const Observer& observer() const { return observer_; }
   std::stop_token stop() const { return stop_; }
 
-  /// Gives the full name: "name" alone gets the token's user before it. One that exists is fine, and then keeps its
-  /// visibility.
-  std::string create_repository(const std::string& name, bool is_private);
+  /// Gives it with the full name: "name" alone gets the token's user before it. One that exists is fine, and then keeps
+  /// its visibility.
+  HubRepository create_repository(const HubRepository& repository, bool is_private);
   /// A branch from the head of main; one that exists is fine.
-  void create_branch(const std::string& repository, const std::string& branch);
+  void create_branch(const HubRepository& repository, const std::string& branch);
   /// The commit that a branch, tag or (short) commit stands for.
-  std::string find_commit(const std::string& repository, const std::string& revision);
+  std::string find_commit(const HubRepository& repository, const std::string& revision);
   /// All files at a commit. Error::data when one has a path that leaves its folder, or no digest.
-  std::vector<HubFile> list_files(const std::string& repository, const std::string& commit);
+  std::vector<HubFile> list_files(const HubRepository& repository, const std::string& commit);
 
   /// Sends with the token and tries again; the answer may still be no success.
   HttpResponse send(HttpRequest request, std::string_view what);
@@ -63,7 +63,7 @@ class HubClient {
 };
 
 /// Waits, or throws Stopped.
-void wait_for(std::chrono::duration<double> time, std::stop_token stop);
+void wait_or_stop(std::chrono::duration<double> time, std::stop_token stop);
 
 /// Members of answers, checked: Error::data that names `where` and the key.
 std::string text_at(const Json& json, const char* key, std::string_view where);

@@ -101,7 +101,7 @@ class FileDownload {
       if (was_tried_again || ++cuts > kCutsInARow) throw hub_error(response, what_, client_.settings());
       client_.observer().info(fmt::format("{}: {} at {} of {} bytes; going on from there", what_, response.failure,
                                           part.size(), file_.size));
-      wait_for(std::chrono::duration<double>(0.2 * cuts), client_.stop());
+      wait_or_stop(std::chrono::duration<double>(0.2 * cuts), client_.stop());
     }
   }
 
@@ -175,7 +175,7 @@ void verify(const fs::path& partial, const HubFile& file, const std::string& wha
 }
 
 /// Makes the blob of `file`, unless it is there.
-uint64_t fetch(HubClient& client, const HubCache& cache, const std::string& repository, const std::string& commit,
+uint64_t fetch(HubClient& client, const HubCache& cache, const HubRepository& repository, const std::string& commit,
                const HubFile& file, TransferProgress& progress) {
   const fs::path blob = cache.blob(file);
   std::error_code ec;
@@ -194,7 +194,7 @@ uint64_t fetch(HubClient& client, const HubCache& cache, const std::string& repo
     begun = part.size();
     if (begun > 0) progress.already(begun);
     const std::string address =
-        client.url(fmt::format("/{}/resolve/{}/{}", repository, commit, url_quoted(file.path, "/")));
+        client.url(fmt::format("{}/resolve/{}/{}", repository.page_path(), commit, url_quoted(file.path, "/")));
     FileDownload(client, file, what, progress).run(address, part);
     part.sync();
   }
@@ -210,13 +210,14 @@ std::vector<HubFile> missing_in(const HubCache& cache, const std::string& commit
   return missing;
 }
 
-std::string how_to_get(const std::string& repository) {
-  return fmt::format("Get it where there is a network: unnoise pull {}", repository);
+std::string how_to_get(const HubRepository& repository) {
+  return fmt::format("Get it where there is a network: unnoise pull {}{}", repository.name,
+                     repository.type == RepoType::dataset ? " --repo-type dataset" : "");
 }
 
 }  // namespace
 
-Snapshot download_snapshot(HubClient& client, const std::string& repository, const std::string& revision,
+Snapshot download_snapshot(HubClient& client, const HubRepository& repository, const std::string& revision,
                            const ChooseFiles& choose) {
   const HubCache cache(client.settings().cache, repository);
   Snapshot result;
@@ -241,7 +242,7 @@ Snapshot download_snapshot(HubClient& client, const std::string& repository, con
   return result;
 }
 
-Snapshot cached_snapshot(const HubSettings& settings, const std::string& repository, const std::string& revision,
+Snapshot cached_snapshot(const HubSettings& settings, const HubRepository& repository, const std::string& revision,
                          const ChooseFiles& choose) {
   const HubCache cache(settings.cache, repository);
   Snapshot result;
@@ -249,7 +250,7 @@ Snapshot cached_snapshot(const HubSettings& settings, const std::string& reposit
   std::error_code ec;
   if (!commit || !fs::is_directory(cache.snapshot(*commit), ec))
     throw environment_error(
-        fmt::format("{} is not on this machine: \"{}\" holds nothing of {}", repository, cache.folder().string(),
+        fmt::format("{} is not on this machine: \"{}\" holds nothing of {}", repository.name, cache.folder().string(),
                     revision == "main" ? "it" : fmt::format("its revision {}", revision)),
         how_to_get(repository));
   result.commit = *commit;
@@ -261,7 +262,7 @@ Snapshot cached_snapshot(const HubSettings& settings, const std::string& reposit
   for (const auto& file : missing_in(cache, *commit, result.files)) names.push_back(file.path);
   if (!names.empty())
     throw environment_error(
-        fmt::format("{} is on this machine only in part; missing: {}", repository,
+        fmt::format("{} is on this machine only in part; missing: {}", repository.name,
                     fmt::join(names.begin(), names.begin() + std::min<long>(5, names.size()), ", ")),
         how_to_get(repository));
   return result;

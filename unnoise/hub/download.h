@@ -23,11 +23,11 @@ struct Snapshot {
 /// Fetches what the cache does not hold. Interrupted downloads go on where they stopped, in this run (a cut connection)
 /// and in the next. Each file is verified by size and SHA-256 or git's SHA-1 before it gets its name. Throws
 /// Error::data for contents that are not what the hub's list says, Stopped.
-Snapshot download_snapshot(HubClient& client, const std::string& repository, const std::string& revision,
+Snapshot download_snapshot(HubClient& client, const HubRepository& repository, const std::string& revision,
                            const ChooseFiles& choose);
 
 /// What the cache holds of it, without the network. Error::environment that names what is missing and how to get it.
-Snapshot cached_snapshot(const HubSettings& settings, const std::string& repository, const std::string& revision,
+Snapshot cached_snapshot(const HubSettings& settings, const HubRepository& repository, const std::string& revision,
                          const ChooseFiles& choose);
 
 }  // namespace unnoise

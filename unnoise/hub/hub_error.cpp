@@ -55,8 +55,8 @@ std::string hint_for(const HttpResponse& response, const HubSettings& settings) 
                                     : "Check the name, and that the token may see the repository if it is private.";
     case 409:
     case 412:
-      return "Somebody else changed the repository at the same moment. Run the command again: what has arrived is not "
-             "sent twice.";
+      return "Somebody else changed the repository at the same moment. Run the command again: files that arrived whole "
+             "are not sent twice.";
     case 413:
       return "The hub does not take a request of that size.";
     case 429:

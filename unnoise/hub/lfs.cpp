@@ -103,7 +103,7 @@ void send_whole(HubClient& client, const LargeFile& file, const Json& upload, Tr
 
 }  // namespace
 
-std::vector<LfsRequest> lfs_batch(HubClient& client, const std::string& repository, const std::string& revision,
+std::vector<LfsRequest> lfs_batch(HubClient& client, const HubRepository& repository, const std::string& revision,
                                   const std::vector<LargeFile>& files) {
   std::vector<LfsRequest> requests;
   for (size_t first = 0; first < files.size(); first += kFilesARequest) {
@@ -112,8 +112,8 @@ std::vector<LfsRequest> lfs_batch(HubClient& client, const std::string& reposito
     for (size_t i = first; i < std::min(first + kFilesARequest, files.size()); ++i)
       if (by_oid.emplace(files[i].sha256, files[i]).second)
         objects.push_back({{"oid", files[i].sha256}, {"size", files[i].size}});
-    const std::string what = fmt::format("upload to {}", repository);
-    const Json answer = client.json_of(lfs_post(client.url(fmt::format("/{}.git/info/lfs/objects/batch", repository)),
+    const std::string what = fmt::format("upload to {}", repository.name);
+    const Json answer = client.json_of(lfs_post(client.url(repository.page_path() + ".git/info/lfs/objects/batch"),
                                                 {{"operation", "upload"},
                                                  {"transfers", {"basic", "multipart"}},
                                                  {"objects", objects},
@@ -126,7 +126,9 @@ std::vector<LfsRequest> lfs_batch(HubClient& client, const std::string& reposito
       const auto file = by_oid.find(text_at(object, "oid", what));
       if (file == by_oid.end()) continue;
       if (object.contains("error") && object["error"].is_object())
-        throw environment_error(fmt::format("{}: {}", what_of(file->second), object["error"].value("message", "?")));
+        throw environment_error(
+            fmt::format("{}: {}", what_of(file->second),
+                        client.settings().token.hidden_in(text_at(object["error"], "message", what))));
       const Json actions = object.value("actions", Json());
       if (!actions.is_object() || !actions.contains("upload")) continue;  // it has this content
       requests.push_back({file->second, actions["upload"], actions.value("verify", Json())});
@@ -140,8 +142,9 @@ void lfs_send(HubClient& client, const LfsRequest& request, TransferProgress& pr
   const Json header = request.upload.is_object() ? request.upload.value("header", Json()) : Json();
   if (header.is_object() && header.contains("chunk_size")) {
     const Json& given = header["chunk_size"];  // a number, or its text
-    const int64_t part_size = given.is_string() ? number_of(given.get<std::string>()) : given.get<int64_t>();
-    if (part_size <= 0) throw data_error(fmt::format("{}: the hub asks for parts of no size", what_of(file)));
+    const int64_t part_size = number_of(given.is_string() ? given.get<std::string>() : given.dump());
+    if (part_size <= 0)
+      throw data_error(fmt::format("{}: the hub asks for parts of {} bytes", what_of(file), given.dump()));
     send_parts(client, file, request.upload, static_cast<uint64_t>(part_size), progress);
   } else {
     send_whole(client, file, request.upload, progress);

@@ -24,7 +24,7 @@ struct LfsRequest {
   Json upload;  ///< the action: href, header
   Json verify;  ///< null, or the action
 };
-std::vector<LfsRequest> lfs_batch(HubClient& client, const std::string& repository, const std::string& revision,
+std::vector<LfsRequest> lfs_batch(HubClient& client, const HubRepository& repository, const std::string& revision,
                                   const std::vector<LargeFile>& files);
 
 /// Sends one content, whole or in parts as the hub asks, and lets it be verified.

@@ -36,12 +36,18 @@ bool is_revision(std::string_view text) {
 
 }  // namespace
 
-std::optional<HubName> hub_name(std::string_view text) {
+std::string HubRepository::api_path() const {
+  return (type == RepoType::dataset ? "/api/datasets/" : "/api/models/") + name;
+}
+
+std::string HubRepository::page_path() const { return (type == RepoType::dataset ? "/datasets/" : "/") + name; }
+
+std::optional<HubName> hub_name(std::string_view text, RepoType type) {
   HubName name;
   const size_t at = text.find('@');
-  name.repository = text.substr(0, at);
+  name.repository = {std::string(text.substr(0, at)), type};
   if (at != std::string_view::npos) name.revision = text.substr(at + 1);
-  if (!is_repository(name.repository) || !is_revision(name.revision)) return std::nullopt;
+  if (!is_repository(name.repository.name) || !is_revision(name.revision)) return std::nullopt;
   return name;
 }
 

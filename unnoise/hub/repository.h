@@ -1,22 +1,38 @@
 // Names on a hub: repositories, revisions, files.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace unnoise {
 
+/// A hub keeps models and data sets apart: one of each may have the same name.
+enum class RepoType { model, dataset };
+constexpr auto enum_names(RepoType) {
+  return std::array{std::pair{RepoType::model, "model"}, std::pair{RepoType::dataset, "dataset"}};
+}
+
+struct HubRepository {
+  std::string name;  ///< "user/name"
+  RepoType type = RepoType::model;
+
+  std::string api_path() const;   ///< of its interface: "/api/models/user/name", "/api/datasets/user/name"
+  std::string page_path() const;  ///< of its page and files: "/user/name", "/datasets/user/name"
+};
+
 /// "user/name", perhaps with "@revision".
 struct HubName {
-  std::string repository;
+  HubRepository repository;
   std::string revision = "main";
 };
 
 /// The name that `text` is, or nothing: one slash, each part of letters, digits and -._ as the hub allows them. Whether
 /// it exists is not asked.
-std::optional<HubName> hub_name(std::string_view text);
+std::optional<HubName> hub_name(std::string_view text, RepoType type = RepoType::model);
 
 /// Error::usage, naming `where`, when `name` can be no repository's. Without a user ("name") only when `bare` allows
 /// it.

@@ -40,8 +40,11 @@ std::string first_bytes(const fs::path& path) {
 
 class Upload {
  public:
-  Upload(HubClient& client, const std::string& repository, const std::string& revision)
-      : client_(client), repository_(repository), revision_(revision), what_(fmt::format("push to {}", repository)) {}
+  Upload(HubClient& client, const HubRepository& repository, const std::string& revision)
+      : client_(client),
+        repository_(repository),
+        revision_(revision),
+        what_(fmt::format("push to {}", repository.name)) {}
 
   /// Asks how each file is to be sent and what is there.
   std::vector<Planned> plan(const std::vector<UploadFile>& files) {
@@ -68,7 +71,7 @@ class Upload {
         if (found == asked.end()) continue;
         Planned& file = found->second;
         file.is_large = text_at(one, "uploadMode", what_) == "lfs" && file.size > 0;
-        file.is_ignored = one.value("shouldIgnore", false);
+        file.is_ignored = one.contains("shouldIgnore") && one["shouldIgnore"] == true;
         if (one.contains("oid") && one["oid"].is_string()) file.remote = one["oid"];
         planned.push_back(file);
         asked.erase(found);
@@ -124,7 +127,7 @@ class Upload {
   HttpRequest post(const char* action, const char* type, std::string body) const {
     HttpRequest request;
     request.method = "POST";
-    request.url = client_.url(fmt::format("/api/models/{}/{}/{}", repository_, action, url_quoted(revision_)));
+    request.url = client_.url(fmt::format("{}/{}/{}", repository_.api_path(), action, url_quoted(revision_)));
     request.headers = {fmt::format("Content-Type: {}", type)};
     request.body = std::move(body);
     return request;
@@ -148,14 +151,14 @@ class Upload {
   }
 
   HubClient& client_;
-  const std::string& repository_;
+  const HubRepository& repository_;
   const std::string& revision_;
   std::string what_;
 };
 
 }  // namespace
 
-Uploaded upload_files(HubClient& client, const std::string& repository, const std::string& revision,
+Uploaded upload_files(HubClient& client, const HubRepository& repository, const std::string& revision,
                       const std::vector<UploadFile>& files, const Commit& commit) {
   Upload upload(client, repository, revision);
   Uploaded result;
@@ -180,7 +183,7 @@ Uploaded upload_files(HubClient& client, const std::string& repository, const st
     // After a lost answer or a server's error it is not known whether the commit was made: look, then try again.
     if (!may_succeed_later(response) || attempt == kCommitTries)
       throw hub_error(response, upload.what(), client.settings());
-    wait_for(response.retry_after.value_or(std::chrono::seconds(attempt)), client.stop());
+    wait_or_stop(response.retry_after.value_or(std::chrono::seconds(attempt)), client.stop());
   }
 }
 

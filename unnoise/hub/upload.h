@@ -29,7 +29,7 @@ struct Uploaded {
 /// Commits the files to `revision` of a repository that exists. Files that are the same there are left out; large ones
 /// (the hub decides which) go to its storage first, and only those it lacks. Throws Error, Stopped; then the repository
 /// is as before.
-Uploaded upload_files(HubClient& client, const std::string& repository, const std::string& revision,
+Uploaded upload_files(HubClient& client, const HubRepository& repository, const std::string& revision,
                       const std::vector<UploadFile>& files, const Commit& commit);
 
 }  // namespace unnoise

@@ -73,14 +73,19 @@ std::string checksum(std::string_view before, std::string_view after) {
 }
 
 std::string model_index(const ModelCard& card) {
-  if (card.metrics.empty()) return "";
-  std::string text = fmt::format(
-      "model-index:\n- name: {}\n  results:\n  - task:\n      type: unconditional-image-generation\n    dataset:\n"
-      "      type: {}\n      name: {}\n    metrics:\n",
-      yaml_scalar(card.title), yaml_scalar(card.datasets.empty() ? "custom" : card.datasets.front()),
-      yaml_scalar(card.metrics_data));
-  for (const auto& [type, value] : card.metrics)
-    text += fmt::format("    - type: {}\n      value: {:.6g}\n", yaml_scalar(type), value);
+  if (card.results.empty()) return "";
+  std::string text = fmt::format("model-index:\n- name: {}\n  results:\n", yaml_scalar(card.title));
+  for (const auto& result : card.results) {
+    text += fmt::format(
+        "  - task:\n      type: unconditional-image-generation\n    dataset:\n      type: {}\n      name: {}\n",
+        yaml_scalar(result.dataset_type), yaml_scalar(result.dataset_name));
+    if (!result.dataset_split.empty()) text += fmt::format("      split: {}\n", yaml_scalar(result.dataset_split));
+    text += "    metrics:\n";
+    for (const auto& [type, value, name] : result.metrics) {
+      text += fmt::format("    - type: {}\n      value: {:.6g}\n", yaml_scalar(type), value);
+      if (!name.empty()) text += fmt::format("      name: {}\n", yaml_scalar(name));
+    }
+  }
   return text;
 }
 

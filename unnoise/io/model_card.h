@@ -15,6 +15,15 @@ namespace unnoise {
 struct CardMetric {
   std::string type;  ///< "bits_per_dim"
   double value = 0;
+  std::string name;  ///< "bits_per_dim of 64 pictures"; "" = left out
+};
+
+/// Numbers that were measured on the same pictures.
+struct CardResult {
+  std::string dataset_type;   ///< name of the data on a hub, or another
+  std::string dataset_name;   ///< what they were measured on, in words
+  std::string dataset_split;  ///< "train", "test"; "" = left out
+  std::vector<CardMetric> metrics;
 };
 
 struct ModelCard {
@@ -25,8 +34,7 @@ struct ModelCard {
   std::string base_model;  ///< "user/name" that it was fine-tuned from; "" = left out
   std::vector<std::string> tags = {"unnoise", "diffusers", "unconditional-image-generation"};
   std::vector<std::string> datasets;  ///< names on the hub
-  std::vector<CardMetric> metrics;
-  std::string metrics_data = "held-out pictures";             ///< what they were measured on
+  std::vector<CardResult> results;
   std::string summary;                                        ///< Markdown under the title
   std::vector<std::pair<std::string, std::string>> sections;  ///< heading and its Markdown
 };

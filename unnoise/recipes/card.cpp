@@ -23,9 +23,9 @@ std::string write_card(const CardOptions& options) {
   if (options.model.empty()) throw usage_error("--model: which model folder?", "--model my-model");
   CardFacts facts = read_card_facts(options.model);
   if (options.evaluation) {
-    collect_metrics(read_json(*options.evaluation), facts.metrics);
-    if (!options.print)
-      write_json(fs::path(options.model) / "evaluation.json", to_json(facts.metrics));  // for the next card
+    const Json measured = read_json(*options.evaluation);
+    add_evaluation(facts, read_evaluation(measured, fmt::format("--evaluation {}", *options.evaluation)));
+    if (!options.print) save_evaluation(options.model, measured);
   }
   const ModelCard card = model_card(facts, options.name.value_or(facts.name), license_of(options, facts));
   if (options.print) return model_card_text(card);

@@ -1,50 +1,22 @@
 #include "unnoise/recipes/card_facts.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <array>
-#include <cmath>
 
 #include "unnoise/core/error.h"
 #include "unnoise/io/model_folder.h"
 #include "unnoise/logging/run_log.h"
+#include "unnoise/recipes/run_folder.h"
+#include "unnoise/recipes/run_summary.h"
 
 namespace unnoise {
 namespace {
 
 constexpr double kLossMemory = 0.95;  ///< as the progress line smooths it
-
-/// Names in logs and reports that are not results of an evaluation.
-constexpr std::array<std::string_view, 17> kNoMetrics = {"step",
-                                                         "epoch",
-                                                         "loss",
-                                                         "lr",
-                                                         "grad_norm",
-                                                         "ema_decay",
-                                                         "epoch_mean_loss",
-                                                         "seconds",
-                                                         "cpu_seconds",
-                                                         "rtol",
-                                                         "num_images",
-                                                         "model_calls",
-                                                         "data_wait_seconds",
-                                                         "images_per_second",
-                                                         "peak_memory_bytes",
-                                                         "seed",
-                                                         "threads"};
-
-void collect(const Json& json, const std::string& prefix, std::map<std::string, QualityNumber>& metrics) {
-  for (const auto& [key, value] : json.items()) {
-    if (std::find(kNoMetrics.begin(), kNoMetrics.end(), key) != kNoMetrics.end()) continue;
-    const std::string name = prefix.empty() ? key : prefix + "." + key;
-    if (value.is_number()) metrics[name] = {{value.get<double>(), std::nan(""), std::nan("")}};
-    if (value.is_object()) collect(value, name, metrics);
-  }
-}
+constexpr const char* kEvaluations = "evaluation.json";
 
 void read_log(const fs::path& log, CardFacts& facts) {
   if (!fs::is_regular_file(log)) return;
+  std::optional<EvaluationSummary> last;
   for (const Json& record : read_run_log(log)) {
     facts.steps = std::max(facts.steps, record.at("step").get<int64_t>());
     facts.seconds += record.value("seconds", 0.0);
@@ -53,36 +25,38 @@ void read_log(const fs::path& log, CardFacts& facts) {
       const double loss = record.at("loss").get<double>();
       facts.loss = facts.loss ? kLossMemory * *facts.loss + (1 - kLossMemory) * loss : loss;
     }
-    const bool is_training = record.contains("loss") || record.contains("epoch_mean_loss");
-    if (!is_training) collect_metrics(record, facts.metrics);  // a record of an evaluation
+    if (auto evaluation = evaluation_in_log(record)) last = std::move(evaluation);
   }
-}
-
-/// The newest grid of samples and the loss curve.
-std::vector<std::string> find_pictures(const fs::path& model) {
-  std::vector<std::string> pictures;
-  std::string newest;
-  std::error_code ec;
-  for (const auto& entry : fs::directory_iterator(model / "samples", ec))
-    if (const auto name = entry.path().filename().string(); entry.path().extension() == ".png" && name > newest)
-      newest = name;
-  if (fs::is_regular_file(model / "grid.png")) {
-    pictures.push_back("grid.png");
-  } else if (!newest.empty()) {
-    pictures.push_back("samples/" + newest);
-  }
-  if (fs::is_regular_file(model / "loss.svg")) pictures.push_back("loss.svg");
-  return pictures;
+  if (!last) return;
+  if (facts.run) last->data = facts.run->data;
+  if (last->step == facts.steps) last->step = 0;  // of the finished model
+  add_evaluation(facts, std::move(*last));
 }
 
 Json json_or_empty(const fs::path& path) { return fs::is_regular_file(path) ? read_json(path) : Json::object(); }
 
+/// A list; a file with one measurement is one of these.
+Json saved_evaluations(const fs::path& model) {
+  if (!fs::is_regular_file(model / kEvaluations)) return Json::array();
+  Json saved = read_json(model / kEvaluations);
+  return saved.is_array() ? saved : Json::array({saved});
+}
+
 }  // namespace
 
-void collect_metrics(const Json& json, std::map<std::string, QualityNumber>& metrics) {
-  const auto measured = quality_numbers(json);
-  if (measured.empty()) return collect(json, "", metrics);
-  for (const auto& [name, number] : measured) metrics[name] = number;
+void add_evaluation(CardFacts& facts, EvaluationSummary evaluation) {
+  const auto is_renewed = [&](const auto& old) { return evaluation.numbers.contains(old.first); };
+  for (auto& earlier : facts.evaluations) std::erase_if(earlier.numbers, is_renewed);
+  std::erase_if(facts.evaluations, [](const EvaluationSummary& earlier) { return earlier.numbers.empty(); });
+  facts.evaluations.push_back(std::move(evaluation));
+}
+
+void save_evaluation(const fs::path& model, const Json& evaluation) {
+  Json all = Json::array();
+  for (const Json& earlier : saved_evaluations(model))
+    if (earlier.contains("bits_per_dim") != evaluation.contains("bits_per_dim")) all.push_back(earlier);
+  all.push_back(shareable_evaluation(evaluation));
+  write_json(model / kEvaluations, all);
 }
 
 CardFacts read_card_facts(const fs::path& model) {
@@ -98,9 +72,14 @@ CardFacts read_card_facts(const fs::path& model) {
     assign_json(*facts.run, read_json(model / "run.json"), (model / "run.json").string(), UnknownKeys::ignore);
   }
   read_log(model / "log.jsonl", facts);
-  collect_metrics(json_or_empty(model / "result.json").value("evaluation", Json::object()), facts.metrics);
-  collect_metrics(json_or_empty(model / "evaluation.json"), facts.metrics);
-  facts.pictures = find_pictures(model);
+  const Json result = json_or_empty(model / "result.json");
+  facts.held_out = held_out_from_json(result.value("held_out", Json()));
+  if (const Json measured = result.value("evaluation", Json::object()); !measured.empty())
+    add_evaluation(facts, read_evaluation(measured, (model / "result.json").string()));
+  for (const Json& measured : saved_evaluations(model))
+    add_evaluation(facts, read_evaluation(measured, (model / kEvaluations).string()));
+  if (const auto grid = newest_grid(model)) facts.samples = grid->lexically_relative(model).generic_string();
+  if (fs::is_regular_file(model / "loss.svg")) facts.loss_curve = "loss.svg";
   return facts;
 }
 

@@ -4,30 +4,26 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
+#include <cmath>
+#include <set>
 
 #include "unnoise/core/version.h"
 #include "unnoise/hub/repository.h"
 #include "unnoise/recipes/machine.h"
+#include "unnoise/recipes/recipe.h"
 #include "unnoise/recipes/train_options.h"
 
 namespace unnoise {
 namespace {
 
-/// Options that say where, how to go on, or who; they are no part of a recipe.
-constexpr std::array<std::string_view, 16> kNoRecipe = {
-    "output_dir",       "overwrite_output_dir", "resume_from_checkpoint",
-    "hub_token",        "hub_token_file",       "hub_model_id",
-    "hub_private_repo", "push_to_hub",          "process_timeout",
-    "local_rank",       "hub_endpoint",         "hub_cache",
-    "cache_dir",        "logging_dir",          "threads",
-    "license"};
-constexpr std::array<std::string_view, 4> kPaths = {"train_data_dir", "dataset_name", "pretrained",
-                                                    "model_config_name_or_path"};
-
-bool among(const auto& names, const std::string& name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
+/// Options that are no part of a recipe: where, how to go on, who; what a recipe's name stood for is in the others.
+std::set<std::string> not_in_command() {
+  std::set<std::string> names = field_names<TrainOptions>(FieldRole::place);
+  names.insert({"recipe", "threads", "license"});
+  return names;
 }
+
+const std::set<std::string> kPaths = {"train_data_dir", "dataset_name", "pretrained"};
 
 /// The last part of a path of this machine; a relative one and a name on the hub stay.
 std::string without_folders(const std::string& text) {
@@ -45,24 +41,17 @@ std::string shell_word(const std::string& text) {
 }
 
 std::string value_text(const std::string& key, const Json& value) {
-  if (value.is_string()) return among(kPaths, key) ? without_folders(value) : value.get<std::string>();
+  if (value.is_string()) return kPaths.contains(key) ? without_folders(value) : value.get<std::string>();
   if (!value.is_array()) return value.dump();
   std::vector<std::string> items;
   for (const auto& item : value) items.push_back(item.is_string() ? item.get<std::string>() : item.dump());
   return fmt::format("{}", fmt::join(items, ","));
 }
 
-/// The sets that come with a name, as the hub calls them.
-std::vector<std::string> hub_data(const CardFacts& facts) {
-  if (!facts.run) return {};
-  if (facts.run->data == "fashion-mnist") return {"zalando-datasets/fashion_mnist"};
-  return {};
-}
-
 std::string base_model(const Json& options) {
   const Json from = options.value("pretrained", Json());
   const auto name = from.is_string() ? hub_name(from.get<std::string>()) : std::nullopt;
-  return name ? name->repository : "";
+  return name ? name->repository.name : "";
 }
 
 std::string size_text(const Json& unet) {
@@ -100,7 +89,14 @@ std::string data_section(const RunFacts& run) {
   return two_columns({{"data", run.data},
                       {"pictures", human_count(run.pictures)},
                       {"hash of the pixels", run.data_hash ? "`" + *run.data_hash + "`" : ""},
-                      {"licence", run.data_license.value_or("not known")}});
+                      {"licence", run.data_license.value_or("not known")},
+                      {"attribution", run.data_credit.value_or("")}});
+}
+
+std::string held_out_text(const std::optional<HeldOutEpsError>& error) {
+  if (!error) return "";
+  return fmt::format("{:.4f}, on {} {} pictures", error->mean, human_count(error->num_images),
+                     error->unseen ? "unseen" : "training");
 }
 
 std::string training_section(const CardFacts& facts) {
@@ -116,31 +112,79 @@ std::string training_section(const CardFacts& facts) {
        {"steps", facts.steps ? fmt::format("{} ({} epochs)", human_count(facts.steps), facts.epochs) : ""},
        {"time", facts.seconds > 0 ? human_seconds(facts.seconds) : ""},
        {"machine", machine},
-       {"loss at the end", facts.loss ? fmt::format("{:.4f}", *facts.loss) : ""}});
+       {"loss at the end", facts.loss ? fmt::format("{:.4f}", *facts.loss) : ""},
+       {"error of the noise", held_out_text(facts.held_out)}});
 }
 
-std::string metric_section(const std::map<std::string, QualityNumber>& metrics) {
-  std::string text = "| measure | value (95 % interval) | pictures |\n| --- | --- | --- |";
-  for (const auto& [name, number] : metrics)
-    text += fmt::format("\n| {} | {} | {} |", name, estimate_text(number.estimate),
-                        number.num_images > 0 ? human_count(number.num_images) : "");
+std::string between(const Estimate& e) {
+  return std::isfinite(e.low) && std::isfinite(e.high) ? fmt::format("{:.4g} to {:.4g}", e.low, e.high) : "";
+}
+
+/// What was measured of which pictures, and what came out.
+std::string evaluation_table(const EvaluationSummary& e) {
+  std::string text = measured_pictures(e);
+  if (!e.features.empty()) text += fmt::format("; features: {}", e.features);
+  if (!e.how.empty()) text += fmt::format("; drawn with {}", e.how);
+  if (e.step > 0) text += fmt::format("; after {} steps of training", human_count(e.step));
+  text += "\n\n| measure | value | 95 % interval |\n| --- | --- | --- |";
+  for (const auto& [name, number] : e.numbers)
+    text += fmt::format("\n| {} | {:.4g} | {} |", name, number.estimate.value, between(number.estimate));
+  if (e.copies) text += *e.copies ? "\n\n**It hands out copies of training pictures.**" : "\n\nNo sign of copies.";
   return text;
+}
+
+std::string licence_section(const CardFacts& facts, const std::string& license) {
+  std::string text = license.empty() ? "The licence of the model is not stated: ask before you use it."
+                                     : fmt::format("The model: {}.", license);
+  if (!facts.run) return text;
+  const RunFacts& run = *facts.run;
+  text += run.data_license ? fmt::format(" The pictures that it learnt from: {}", *run.data_license)
+                           : std::string(" The licence of the pictures that it learnt from is not known");
+  if (run.data_credit) text += fmt::format(", by {}", *run.data_credit);
+  return text + ". It may bind what is drawn.";
+}
+
+std::string evaluation_section(const CardFacts& facts) {
+  std::string text;
+  for (const auto& evaluation : facts.evaluations) text += (text.empty() ? "" : "\n\n") + evaluation_table(evaluation);
+  return text.empty() ? "Not measured yet." : text;
+}
+
+/// For programs: hubs rank models by these.
+std::vector<CardResult> card_results(const CardFacts& facts) {
+  std::vector<CardResult> results;
+  for (const auto& e : facts.evaluations) {
+    const bool of_training_data = facts.run && facts.run->data_repo && facts.run->data == e.data;
+    CardResult result{.dataset_type = of_training_data ? *facts.run->data_repo
+                                      : e.data.empty() ? "custom"
+                                                       : e.data,
+                      .dataset_name = measured_pictures(e),
+                      .dataset_split = e.split,
+                      .metrics = {}};
+    for (const auto& [key, number] : e.numbers)
+      result.metrics.push_back({key, number.estimate.value, fmt::format("{} of {} pictures", key, number.num_images)});
+    results.push_back(std::move(result));
+  }
+  return results;
 }
 
 }  // namespace
 
-std::string training_command(const Json& options) {
+std::string training_command(const Json& options, const Json& unet) {
   const Json defaults = to_json(TrainOptions());
+  const auto left_out = not_in_command();
   std::string command = "unnoise train";
   for (const auto& [key, value] : options.items()) {
-    if (among(kNoRecipe, key) || value.is_null() || (defaults.contains(key) && value == defaults.at(key))) continue;
+    if (left_out.contains(key) || value.is_null() || (defaults.contains(key) && value == defaults.at(key))) continue;
     std::string flag = "--" + key;
     std::replace(flag.begin(), flag.end(), '_', '-');
     if (value.is_boolean()) {
       command += " \\\n    " + (value.get<bool>() ? flag : "--no-" + flag.substr(2));
-    } else {
-      command += fmt::format(" \\\n    {} {}", flag, shell_word(value_text(key, value)));
+      continue;
     }
+    const bool is_file = key == "model_config_name_or_path" && value.is_string() && is_network_file(value);
+    const std::string text = is_file ? dump_json_line(network_settings(unet)) : value_text(key, value);
+    command += fmt::format(" \\\n    {} {}", flag, shell_word(text));
   }
   return command;
 }
@@ -150,33 +194,27 @@ ModelCard model_card(const CardFacts& facts, const std::string& name, const std:
   card.title = name.substr(name.find('/') + 1);
   card.license = license;
   card.base_model = base_model(facts.options);
-  card.datasets = hub_data(facts);
-  for (const auto& [type, number] : facts.metrics) card.metrics.push_back({type, number.estimate.value});
+  if (facts.run && facts.run->data_repo) card.datasets = {*facts.run->data_repo};
+  card.results = card_results(facts);
   card.summary = fmt::format(
       "An unconditional diffusion model that draws {} pictures{}. Made with unnoise; diffusers loads it, too.",
       size_text(facts.unet),
       facts.run ? fmt::format(" like the {} it has seen in \"{}\"", human_count(facts.run->pictures), facts.run->data)
                 : "");
-  const auto picture = [&](std::string_view ending) {
-    for (const auto& file : facts.pictures)
-      if (file.ends_with(ending)) return file;
-    return std::string();
-  };
-  if (!picture(".png").empty()) card.summary += fmt::format("\n\n![samples]({})", picture(".png"));
+  if (!facts.samples.empty()) card.summary += fmt::format("\n\n![samples]({})", facts.samples);
   card.sections.emplace_back("Use", use_section(name, facts));
   if (facts.run) card.sections.emplace_back("Data", data_section(*facts.run));
   card.sections.emplace_back("Training", training_section(facts));
-  if (!picture(".svg").empty()) card.sections.back().second += fmt::format("\n\n![loss]({})", picture(".svg"));
+  if (!facts.loss_curve.empty()) card.sections.back().second += fmt::format("\n\n![loss]({})", facts.loss_curve);
   if (!facts.options.empty())
     card.sections.emplace_back("Recipe", fmt::format("This repeats the run, given the same pictures:\n\n```sh\n{}\n```",
-                                                     training_command(facts.options)));
-  if (!facts.metrics.empty()) card.sections.emplace_back("Evaluation", metric_section(facts.metrics));
+                                                     training_command(facts.options, facts.unet)));
+  if (facts.run || !facts.evaluations.empty()) card.sections.emplace_back("Evaluation", evaluation_section(facts));
+  card.sections.emplace_back("Licence", licence_section(facts, license));
   card.sections.emplace_back(
       "Limits",
       "It knows its training pictures and nothing else. A small set, or long training, makes it repeat some of them: "
-      "compare samples with their nearest neighbours before you publish them. The licence of the pictures may bind "
-      "what "
-      "is drawn.");
+      "compare samples with their nearest neighbours before you publish them.");
   return card;
 }
 

@@ -12,7 +12,8 @@ namespace unnoise {
 /// cards are public.
 ModelCard model_card(const CardFacts& facts, const std::string& name, const std::string& license);
 
-/// "unnoise train ..." with the options that differ from their defaults, one a line; folders by their last part.
-std::string training_command(const Json& options);
+/// "unnoise train ..." with the options that differ from their defaults, one a line; folders by their last part. A file
+/// of the network is written out, from the model's own configuration: others do not have it.
+std::string training_command(const Json& options, const Json& unet);
 
 }  // namespace unnoise

@@ -17,31 +17,18 @@
 namespace unnoise {
 namespace {
 
-// Options that say where a run is and what it leaves behind.
-constexpr std::array<std::string_view, 12> kNotShown = {
-    "recipe",          "output_dir",          "overwrite_output_dir",    "resume_from_checkpoint",
-    "logging_dir",     "cache_dir",           "save_images_epochs",      "save_model_epochs",
-    "eval_batch_size", "checkpointing_steps", "checkpoints_total_limit", "dataloader_num_workers"};
-// Series of every run's log; others are measurements of quality.
-constexpr std::array<std::string_view, 10> kOwnSeries = {"loss",
-                                                         "lr",
-                                                         "grad_norm",
-                                                         "ema_decay",
-                                                         "epoch_mean_loss",
-                                                         "data_wait_seconds",
-                                                         "images_per_second",
-                                                         "seconds",
-                                                         "cpu_seconds",
-                                                         "peak_memory_bytes"};
-template <class Names>
-bool is_one_of(const Names& names, std::string_view name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
+/// Options that say where a run is and what it leaves behind.
+std::set<std::string> settings_not_shown() {
+  std::set<std::string> names = {"recipe", "dataloader_num_workers"};
+  for (const FieldRole role : {FieldRole::place, FieldRole::trace}) names.merge(field_names<TrainOptions>(role));
+  return names;
 }
 
 std::vector<std::string> differing_settings(const std::vector<RunSummary>& runs) {
+  const auto not_shown = settings_not_shown();
   std::vector<std::string> settings;
   for (const auto& [key, value] : runs.front().options.items())
-    if (!is_one_of(kNotShown, key) && std::any_of(runs.begin(), runs.end(), [&](const RunSummary& run) {
+    if (!not_shown.contains(key) && std::any_of(runs.begin(), runs.end(), [&](const RunSummary& run) {
           return run.options.value(key, Json()) != value;
         }))
       settings.push_back(key);
@@ -51,8 +38,6 @@ std::vector<std::string> differing_settings(const std::vector<RunSummary>& runs)
 std::vector<std::string> measured_names(const std::vector<RunSummary>& runs) {
   std::set<std::string> names;
   for (const RunSummary& run : runs) {
-    for (const auto& [name, series] : run.series)
-      if (!is_one_of(kOwnSeries, name)) names.insert(name);
     for (const auto& [name, value] : run.quality()) names.insert(name);
   }
   return {names.begin(), names.end()};

@@ -7,9 +7,11 @@
 #include "unnoise/containers/parquet.h"
 #include "unnoise/core/error.h"
 #include "unnoise/recipes/data_jobs.h"
+#include "unnoise/recipes/data_licence.h"
 #include "unnoise/recipes/dataset_card.h"
 #include "unnoise/recipes/dataset_splits.h"
 #include "unnoise/recipes/machine.h"
+#include "unnoise/recipes/pull.h"
 
 namespace unnoise {
 namespace {
@@ -80,8 +82,10 @@ class Builder {
     check_classes(source_);
     const Dataset& first = *source_[0].data;
     card_.title = options.name.value_or(fs::absolute(options.output).lexically_normal().filename().string());
-    card_.license = options.license.value_or("");
-    card_.source = options.source.value_or("");
+    const DataLicence licence = data_licence(options.data);
+    card_.license = options.license.value_or(licence.licence);
+    card_.source =
+        options.source.value_or(licence.credit.empty() ? "" : fmt::format("Pictures by {}.", licence.credit));
     card_.has_labels = table_.has_labels = first.label(0).has_value();
     card_.label_names = first.label_names();
     for (const auto& [name, column] : find_columns_of(source_)) {
@@ -89,7 +93,7 @@ class Builder {
       card_.columns.emplace_back(name, hub_type(column.type()));
     }
     table_.note = dataset_features(card_).dump(-1, ' ', false, Json::error_handler_t::replace);
-    card_.command = fmt::format("unnoise data build {} --output {}", options.data, options.output);
+    card_.command = fmt::format("unnoise data build {} --output {}", hub_label(options.data), options.output);
   }
 
   /// Throws when it is to stop, so that nothing is left behind.
@@ -97,6 +101,7 @@ class Builder {
     make_folders(folder / "data");
     for (const auto& part : parts) write_split(folder / "data", part);
     write_part(folder / "README.md", dataset_card_text(card_));
+    pass_on_licence(options_.data, folder);
   }
 
   std::string summary() const {

@@ -8,11 +8,12 @@
 #include <vector>
 
 #include "unnoise/core/fields.h"
+#include "unnoise/recipes/hub_options.h"
 
 namespace unnoise {
 
 /// Which pictures.
-struct DataSource {
+struct DataSource : HubOptions {
   std::string data;
   std::optional<std::string> dataset_config_name;
 
@@ -21,8 +22,8 @@ struct DataSource {
     return std::tuple{
         section("Which pictures"),
         field("data", &O::data,
-              "folder, archive (zip, tar, tar.gz, tar.zst, ...), Parquet, IDX or npz file, or a name such as emoji; "
-              "may also stand without its flag"),
+              "folder, archive (zip, tar, tar.gz, tar.zst, ...), Parquet, IDX or npz file, a name such as emoji, or "
+              "USER/NAME on the hub; may also stand without its flag"),
         field("dataset_config_name", &O::dataset_config_name,
               "of a hub data set with several configurations, the folder of this name"),
     };
@@ -40,7 +41,8 @@ struct DataInspectOptions : DataSource {
         std::tuple{section("How"),
                    field("num_images", &O::num_images,
                          "decode so many pictures of each split, evenly spread, for sizes and modes; 0 = all"),
-                   field("json", &O::json, "print JSON instead of text")});
+                   field("json", &O::json, "print JSON instead of text")},
+        hub_fields());
   }
 };
 
@@ -68,7 +70,8 @@ struct DataPreviewOptions : DataSource {
             field("zoom", &O::zoom, "enlarge every pixel so many times"),
             field("by_class", &O::by_class, "a row for each class; with .svg the class's name beside it"),
             field("seed", &O::seed, "draw the pictures at random; default: evenly spread over the set"),
-            section("Where to"), field("output", &O::output, "picture to write: .png or .svg")});
+            section("Where to"), field("output", &O::output, "picture to write: .png or .svg")},
+        hub_fields());
   }
 };
 
@@ -92,7 +95,8 @@ struct DataDoctorOptions : DataSource {
                   "near duplicates: and thumbnails that differ by at most this much (root mean square, of 1)"),
             section("Where to"),
             field("duplicates", &O::duplicates, "picture of the duplicates, side by side: .png, or .svg with names"),
-            field("json", &O::json, "print JSON instead of text")});
+            field("json", &O::json, "print JSON instead of text")},
+        hub_fields());
   }
 };
 
@@ -124,7 +128,8 @@ struct DataSplitOptions : DataSource, SplitFractions {
     return std::tuple_cat(
         source_fields(), split_fields(),
         std::tuple{section("Where to"), field("output", &O::output, "folder to write: train/, validation/, test/"),
-                   field("overwrite", &O::overwrite, "replace the folder if it is there")});
+                   field("overwrite", &O::overwrite, "replace the folder if it is there")},
+        hub_fields());
   }
 };
 
@@ -146,8 +151,11 @@ struct DataBuildOptions : DataSource, SplitFractions {
                    field("overwrite", &O::overwrite, "replace the folder if it is there"),
                    field("max_shard_size", &O::max_shard_size, "megabytes of pictures a file, at most"),
                    field("name", &O::name, "title of the card; default: the folder's name"),
-                   field("license", &O::license, "licence of the pictures, e.g. mit or cc-by-4.0"),
-                   field("source", &O::source, "where the pictures come from: a line for the card")});
+                   field("license", &O::license,
+                         "licence of the pictures, e.g. mit or cc-by-4.0; default: what the source states"),
+                   field("source", &O::source,
+                         "where the pictures come from: a line for the card; default: whose the source says they are")},
+        hub_fields());
   }
 };
 

@@ -5,6 +5,7 @@
 
 #include "unnoise/core/error.h"
 #include "unnoise/recipes/data_jobs.h"
+#include "unnoise/recipes/data_licence.h"
 #include "unnoise/recipes/dataset_splits.h"
 #include "unnoise/recipes/machine.h"
 
@@ -73,6 +74,7 @@ DataReport split_data(const DataSplitOptions& options, const Observer& observer,
       if (stopped) throw environment_error("interrupted");  // leaves nothing behind
       text += fmt::format("{:<12}{:>10} pictures\n", part.split, human_count(done));
     }
+    pass_on_licence(options.data, folder);
   };
   try {
     write_folder_atomic(options.output, fill);

@@ -12,6 +12,7 @@
 #include "unnoise/recipes/machine.h"
 #include "unnoise/recipes/neighbours_sheet.h"
 #include "unnoise/recipes/output_file.h"
+#include "unnoise/recipes/pull.h"
 #include "unnoise/recipes/quality.h"
 #include "unnoise/recipes/quality_draw.h"
 #include "unnoise/recipes/reference_pictures.h"
@@ -137,12 +138,12 @@ EvaluateResult evaluate_quality(const EvaluateOptions& o, const Observer& observ
 
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   Json json = to_json(*quality);
-  json.update({{"data", o.data},
+  json.update({{"data", hub_label(o.data)},
                {"split", o.split.value_or("train")},
                {"how", measured.how},
                {"seed", o.seed},
                {"seconds", seconds}});
-  json[o.samples ? "samples" : "model"] = o.samples ? *o.samples : o.model;
+  json[o.samples ? "samples" : "model"] = hub_label(o.samples ? *o.samples : o.model);
   if (o.neighbours) {
     write_grid(*o.neighbours, neighbours_sheet(drawn, *reference, *quality),
                {{"Software", fmt::format("unnoise {}", kVersion)}, {"evaluation", dump_json_line(json)}});

@@ -9,13 +9,14 @@
 
 #include "unnoise/core/fields.h"
 #include "unnoise/core/observer.h"
+#include "unnoise/recipes/hub_options.h"
 #include "unnoise/recipes/job.h"
 #include "unnoise/recipes/machine_options.h"
 #include "unnoise/recipes/metric.h"
 
 namespace unnoise {
 
-struct EvaluateOptions : MachineOptions {
+struct EvaluateOptions : MachineOptions, HubOptions {
   std::vector<Metric> metrics = all_metrics();
   std::string features = "fmnist";
   bool bits_per_dim = false;
@@ -62,7 +63,7 @@ struct EvaluateOptions : MachineOptions {
               "instead: likelihood by the probability-flow ODE (Song et al. 2021): bits a pixel and channel, fewer is "
               "better"),
         section("Of what"),
-        field("model", &O::model, "model folder, to draw pictures with"),
+        field("model", &O::model, "model folder, or USER/NAME on the hub, to draw pictures with"),
         field("variant", &O::variant, "which weights of the folder, e.g. fp16"),
         field("samples", &O::samples, "instead of a model: folder of drawn pictures"),
         field("num_images", &O::num_images,
@@ -76,7 +77,7 @@ struct EvaluateOptions : MachineOptions {
         section("Beside what"),
         field("data", &O::data,
               "the pictures that the model learnt from: folder, archive, Parquet, IDX or npz file, or a set known by "
-              "name such as fashion-mnist"),
+              "name such as fashion-mnist, or USER/NAME on the hub"),
         field("dataset_config_name", &O::dataset_config_name,
               "of --data with several configurations, as the hub keeps them: the folder of that name"),
         field("split", &O::split,
@@ -105,7 +106,7 @@ struct EvaluateOptions : MachineOptions {
             "by features: .svg with labels, .png without"),
         field("json", &O::json, "print JSON instead of text"),
     };
-    return std::tuple_cat(rows, machine_fields());
+    return std::tuple_cat(rows, machine_fields(), hub_fields());
   }
 };
 

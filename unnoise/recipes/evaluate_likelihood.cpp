@@ -65,8 +65,9 @@ std::string report(const EvaluateOptions& o, const Measured& found, double secon
               {"num_images", n},
               {"model_calls", found.model_calls},
               {"seconds", seconds},
-              {"model", model_label(o.model)},
-              {"data", o.data},
+              {"model", hub_label(o.model)},
+              {"data", hub_label(o.data)},
+              {"split", evaluated_set(o, "test").split},
               {"seed", o.seed},
               {"standard_error", nullptr}};
     if (n > 1) json["standard_error"] = error;

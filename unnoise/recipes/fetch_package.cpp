@@ -59,7 +59,7 @@ struct SpawnActions {
 };
 
 /// The exit status, or -1 when it was ended because of `stop`.
-int wait_for(pid_t child, const std::string& what, const Observer& observer, const std::stop_token& stop) {
+int wait_for_child(pid_t child, const std::string& what, const Observer& observer, const std::stop_token& stop) {
   const auto started = std::chrono::steady_clock::now();
   bool ended = false;
   for (;;) {
@@ -109,7 +109,7 @@ fs::path fetch_package(Registry registry, const std::string& package, const std:
     throw environment_error(fmt::format("cannot run {}: {}", words[0], std::strerror(code)),
                             fmt::format("It downloads the package {}. Install it ({}), or run elsewhere: {}", package,
                                         how_to_get(registry), by_hand));
-  const int status = wait_for(child, package, observer, stop);
+  const int status = wait_for_child(child, package, observer, stop);
   if (status < 0) throw environment_error("interrupted");
   if (status == 127)
     throw environment_error(fmt::format("{} is not installed", words[0]),

@@ -8,6 +8,7 @@
 #include "unnoise/recipes/evaluate.h"
 #include "unnoise/recipes/machine.h"
 #include "unnoise/recipes/sample.h"
+#include "unnoise/recipes/train_card.h"
 #include "unnoise/recipes/train_plan.h"
 
 namespace unnoise {
@@ -40,6 +41,7 @@ void save_model_of_checkpoint(const TrainOptions& options, const fs::path& check
                            .unet_config = plan.unet_config,
                            .self_conditioning = plan.draw.self_conditioning};
   pipe.save(folder);
+  save_training_card(folder, options, plan);
 }
 
 Json machine_json(const TrainOptions& options) {
@@ -63,12 +65,15 @@ void finish_run(const Recipe& recipe, RunResult result, const fs::path& folder, 
     evaluation.json = true;
     evaluation.device = options.device;
     evaluation.threads = options.threads;
-    result.evaluation = parse_json(evaluate(evaluation, observer, stop).report, "evaluation");
+    const EvaluateResult measured = evaluate(evaluation, observer, stop);
+    if (measured.status == JobStatus::interrupted) return;
+    result.evaluation = parse_json(measured.report, "evaluation");
   }
   if (stop.stop_requested()) return;
   if (result.machine.empty()) result.machine = machine_json(options);
   write_json(folder / "recipe.json", to_json(recipe));
   write_json(folder / "result.json", to_json(result));
+  renew_training_card(folder, options);
 }
 
 }  // namespace unnoise

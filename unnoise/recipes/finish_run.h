@@ -20,7 +20,8 @@ std::optional<HeldOutEpsError> held_out_of(const TrainOptions& options, const fs
 void save_model_of_checkpoint(const TrainOptions& options, const fs::path& checkpoint, const fs::path& folder);
 
 /// Draws grid.png with the recipe's sampler and measures what its "evaluate" asks for; then writes recipe.json and
-/// result.json. `folder` holds the model; `result` what is known already. Nothing is written when stopped.
+/// result.json, and the card with all of it. `folder` holds the model; `result` what is known already. Nothing is
+/// written when stopped.
 void finish_run(const Recipe& recipe, RunResult result, const fs::path& folder, const Observer& observer,
                 const std::stop_token& stop);
 

@@ -6,10 +6,11 @@
 #include <tuple>
 
 #include "unnoise/core/fields.h"
+#include "unnoise/recipes/hub_options.h"
 
 namespace unnoise {
 
-struct InfoOptions {
+struct InfoOptions : HubOptions {
   std::string model;
   std::optional<int64_t> height;
   std::optional<int64_t> width;
@@ -17,13 +18,15 @@ struct InfoOptions {
 
   static constexpr auto fields() {
     using O = InfoOptions;
-    return std::tuple{
+    const auto rows = std::tuple{
         field("model", &O::model,
-              "model folder, or a network's name (butterflies, mnist, cifar10, script) or config.json"),
+              "model folder, or USER/NAME on the hub, or a network's name (butterflies, mnist, cifar10, script) or "
+              "config.json"),
         field("height", &O::height, "pixels the shapes and costs are for; default: the model's size"),
         field("width", &O::width, "pixels the shapes and costs are for; default: the model's size"),
         field("json", &O::json, "print JSON instead of a table"),
     };
+    return std::tuple_cat(rows, hub_fields());
   }
 };
 

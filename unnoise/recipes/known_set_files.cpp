@@ -13,6 +13,7 @@
 #include "unnoise/hub/digest.h"
 #include "unnoise/io/mapped_file.h"
 #include "unnoise/io/zip.h"
+#include "unnoise/recipes/data_licence.h"
 #include "unnoise/recipes/data_source.h"
 #include "unnoise/recipes/known_set_unpack.h"
 
@@ -156,16 +157,16 @@ void write_licences(const UnpackJob& job) {
   const char* registry = job.set.registry == Registry::debian ? "Debian"
                          : job.set.registry == Registry::npm  ? "npm"
                                                               : "PyPI";
-  std::string text =
-      fmt::format("# {}\n\n{}\n\n- pictures: {}, by {}\n- package: {} ({}), file {}\n", job.set.title, job.set.contents,
-                  job.set.licence, job.set.credit, job.set.package, registry, job.packages[0].filename().string());
+  std::string text = fmt::format("# {}\n\n{}\n\n{}- package: {} ({}), file {}\n", job.set.title, job.set.contents,
+                                 licence_line(job.set.licence, job.set.credit), job.set.package, registry,
+                                 job.packages[0].filename().string());
   for (const auto& [package, version, sha256] : extra_packages(job.set))
     text += fmt::format("- names: {} {} (npm), MIT\n", package, version);
   text += fmt::format(
       "\nInstalled with `unnoise data get {}`. Name the licence and the authors when you share the pictures, "
       "or a model that was trained on them.\n",
       job.set.name);
-  write_part(job.into / "LICENCES.md", text);
+  write_part(job.into / kLicencesFile, text);
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ struct NoiseStripOptions : ScheduleSource, MachineOptions {
         field("output", &O::output, "the strip, a row a schedule: PNG, or, with the timesteps written above it, SVG"),
         field("json", &O::json, "print JSON instead of a table"),
     };
-    return std::tuple_cat(what, O::source_fields(), where, machine_fields());
+    return std::tuple_cat(what, O::source_fields(), where, machine_fields(), hub_fields());
   }
 };
 

@@ -46,8 +46,8 @@ void copy_snapshot(const Snapshot& snapshot, const fs::path& to) {
 
 HubName checked_name(const PullOptions& o) {
   if (o.names.size() != 1)
-    throw usage_error(o.names.empty() ? "which model?" : "one model at a time", "unnoise pull USER/NAME");
-  auto name = hub_name(o.names[0]);
+    throw usage_error(o.names.empty() ? "which repository?" : "one repository at a time", "unnoise pull USER/NAME");
+  auto name = hub_name(o.names[0], o.repo_type);
   if (!name) check_repository("pull", o.names[0]);  // says what is wrong with it
   if (!name) throw usage_error(fmt::format("\"{}\": expected USER/NAME or USER/NAME@REVISION", o.names[0]));
   if (o.revision) {
@@ -58,6 +58,37 @@ HubName checked_name(const PullOptions& o) {
     throw usage_error(fmt::format("--output: \"{}\" is there already", *o.output),
                       "Name a folder that does not exist yet.");
   return *name;
+}
+
+/// What find_model and find_dataset have in common.
+std::string find_on_hub(const std::string& text, RepoType type, const ChooseFiles& choose, const HubSettings& settings,
+                        const Observer& observer, std::stop_token stop) {
+  std::error_code ec;
+  const auto name = hub_name(text, type);
+  if (!name || fs::exists(text, ec) || fs::is_directory(fs::path(text).parent_path(), ec)) return text;
+  if (!settings.offline) {
+    try {
+      HubClient client(settings, observer, stop);
+      const Snapshot found = download_snapshot(client, name->repository, name->revision, choose);
+      if (found.fetched > 0)
+        observer.info(fmt::format("{}: {} fetched", text, human_bytes(static_cast<double>(found.fetched))));
+      return found.folder.string();
+    } catch (const Stopped&) {
+      return {};
+    } catch (const Error& e) {
+      if (e.kind() != ErrorKind::environment)  // it is not there, or not what it should be
+        throw Error(e.kind(), fmt::format("{}; a folder \"{}\" is not here either", e.message(), text), e.hint());
+      try {
+        const Snapshot known = cached_snapshot(settings, name->repository, name->revision, choose);
+        observer.warn(
+            fmt::format("{}; using commit {} that was fetched before", e.message(), known.commit.substr(0, 8)));
+        return known.folder.string();
+      } catch (const Error& cached) {
+        throw environment_error(fmt::format("{}; {}", e.message(), cached.message()), e.hint());
+      }
+    }
+  }
+  return cached_snapshot(settings, name->repository, name->revision, choose).folder.string();
 }
 
 }  // namespace
@@ -73,8 +104,9 @@ PullResult pull(const PullOptions& options, const Observer& observer, std::stop_
       HubClient client(settings, observer, stop);
       snapshot = download_snapshot(client, name.repository, name.revision, all_files);
     }
-    observer.info(fmt::format("{} at commit {}: {} files, {} fetched", name.repository, snapshot.commit.substr(0, 8),
-                              snapshot.files.size(), human_bytes(static_cast<double>(snapshot.fetched))));
+    observer.info(fmt::format("{} at commit {}: {} files, {} fetched", name.repository.name,
+                              snapshot.commit.substr(0, 8), snapshot.files.size(),
+                              human_bytes(static_cast<double>(snapshot.fetched))));
     if (!options.output) return {JobStatus::done, snapshot.folder.string()};
     copy_snapshot(snapshot, *options.output);
     return {JobStatus::done, *options.output};
@@ -84,39 +116,19 @@ PullResult pull(const PullOptions& options, const Observer& observer, std::stop_
   }
 }
 
-std::string find_model(const std::string& model, const HubSettings& settings, const Observer& observer,
+std::string find_model(const std::string& model, const HubOptions& hub, const Observer& observer,
                        std::stop_token stop) {
-  std::error_code ec;
-  const auto name = hub_name(model);
-  if (!name || fs::exists(model, ec) || fs::is_directory(fs::path(model).parent_path(), ec)) return model;
-  if (!settings.offline) {
-    try {
-      HubClient client(settings, observer, stop);
-      const Snapshot found = download_snapshot(client, name->repository, name->revision, pipeline_files);
-      if (found.fetched > 0)
-        observer.info(fmt::format("{}: {} fetched", model, human_bytes(static_cast<double>(found.fetched))));
-      return found.folder.string();
-    } catch (const Stopped&) {
-      return {};
-    } catch (const Error& e) {
-      if (e.kind() != ErrorKind::environment)  // it is not there, or not what it should be
-        throw Error(e.kind(), fmt::format("{}; a folder \"{}\" is not here either", e.message(), model), e.hint());
-      try {
-        const Snapshot known = cached_snapshot(settings, name->repository, name->revision, pipeline_files);
-        observer.warn(
-            fmt::format("{}; using commit {} that was fetched before", e.message(), known.commit.substr(0, 8)));
-        return known.folder.string();
-      } catch (const Error& cached) {
-        throw environment_error(fmt::format("{}; {}", e.message(), cached.message()), e.hint());
-      }
-    }
-  }
-  return cached_snapshot(settings, name->repository, name->revision, pipeline_files).folder.string();
+  return find_on_hub(model, RepoType::model, pipeline_files, hub_settings(hub), observer, stop);
 }
 
-std::string model_label(const std::string& model) {
-  const auto name = name_of_snapshot(model);
-  return name ? name->repository + "@" + name->revision : model;
+std::string find_dataset(const std::string& dataset, const HubOptions& hub, const Observer& observer,
+                         std::stop_token stop) {
+  return find_on_hub(dataset, RepoType::dataset, all_files, hub_settings(hub), observer, stop);
+}
+
+std::string hub_label(const std::string& path) {
+  const auto name = name_of_snapshot(path);
+  return name ? name->repository.name + "@" + name->revision : path;
 }
 
 }  // namespace unnoise

@@ -14,14 +14,21 @@ namespace unnoise {
 namespace {
 
 void check_push(const PushOptions& o) {
-  if (o.model.empty()) throw usage_error("--model: which model folder?", "--model my-model");
+  const bool is_dataset = o.repo_type == RepoType::dataset;
+  if (is_dataset && (!o.model.empty() || !o.include.empty()))
+    throw usage_error("--repo-type dataset: a data set is named by --data, and --model and --include are of a model's",
+                      "unnoise push --repo-type dataset --data my-set --repo USER/NAME");
+  if (!is_dataset && !o.data.empty())
+    throw usage_error("--data: a data set goes to a repository of its own kind", "Add --repo-type dataset.");
+  if (is_dataset && o.data.empty()) throw usage_error("--data: which data set?", "--data my-set");
+  if (!is_dataset && o.model.empty()) throw usage_error("--model: which model folder?", "--model my-model");
   if (!o.repo && !o.export_to && !o.dry_run)
     throw usage_error("nowhere to: neither --repo nor --export was given",
                       "--repo USER/NAME uploads to the hub; --export my-model.zip writes a file that you can send.");
   if (o.repo && o.export_to) throw usage_error("--repo and --export: give one of them");
   if (o.repo) check_repository("--repo", *o.repo, true);
   check_revision("--revision", o.revision);
-  if (o.message.empty()) throw usage_error("--message: a commit needs one");
+  if (o.commit_message && o.commit_message->empty()) throw usage_error("--commit-message: a commit needs one");
 }
 
 uint64_t bytes_of(const std::vector<SharedFile>& files) {
@@ -58,7 +65,23 @@ void export_files(const std::vector<SharedFile>& files, const fs::path& to) {
   });
 }
 
-void advise(const fs::path& model, const Observer& observer) {
+std::vector<SharedFile> files_of(const PushOptions& o) {
+  return o.repo_type == RepoType::dataset ? shared_dataset_files(o.data) : shared_files(o.model, o.include);
+}
+
+std::string message_of(const PushOptions& o) {
+  return o.commit_message.value_or(o.repo_type == RepoType::dataset ? "Upload a data set with unnoise"
+                                                                    : "Upload a model with unnoise");
+}
+
+void advise_on_dataset(const fs::path& dataset, const Observer& observer) {
+  if (read_license(dataset).empty())
+    observer.warn(
+        "the card states no licence, so nobody may use the pictures: write it into the first lines of README.md, or "
+        "unnoise data build --license cc-by-4.0 (or another)");
+}
+
+void advise_on_model(const fs::path& model, const Observer& observer) {
   if (!fs::exists(model / "README.md"))
     observer.warn(fmt::format("there is no card: others will not know what this is. unnoise card --model {} writes one",
                               model.string()));
@@ -81,28 +104,32 @@ void renew_card(const std::string& model, const std::string& repository) {
 
 std::string upload(const PushOptions& o, const Observer& observer, std::stop_token stop) {
   HubClient client(hub_settings(o), observer, stop);
-  const std::string repository = client.create_repository(*o.repo, o.is_private);
-  renew_card(o.model, repository);
-  const auto files = shared_files(o.model, o.include);
+  const HubRepository repository = client.create_repository({*o.repo, o.repo_type}, o.is_private);
+  if (repository.type == RepoType::model) renew_card(o.model, repository.name);
+  const auto files = files_of(o);
   if (o.revision != "main") client.create_branch(repository, o.revision);
   std::vector<UploadFile> uploads;
   for (const auto& file : files) uploads.push_back({file.name, file.path});
-  const Uploaded done = upload_files(client, repository, o.revision, uploads, {o.message, o.description});
+  const Uploaded done = upload_files(client, repository, o.revision, uploads, {message_of(o), o.commit_description});
   std::string text = done.commit.empty()
                          ? fmt::format("nothing to do: all {} files are there already\n", done.unchanged)
                          : fmt::format("{} files in commit {}{}\n", done.files, done.commit.substr(0, 8),
                                        done.unchanged ? fmt::format(", {} unchanged", done.unchanged) : "");
   const std::string branch = o.revision == "main" ? "" : "/tree/" + o.revision;
-  return text + fmt::format("{}/{}{}\n", client.settings().endpoint, repository, branch);
+  return text + fmt::format("{}{}{}\n", client.settings().endpoint, repository.page_path(), branch);
 }
 
 }  // namespace
 
 PushResult push(const PushOptions& options, const Observer& observer, std::stop_token stop) {
   check_push(options);
-  const auto files = shared_files(options.model, options.include);
+  const auto files = files_of(options);
   if (options.dry_run) return {JobStatus::done, listing(files)};
-  advise(options.model, observer);
+  if (options.repo_type == RepoType::dataset) {
+    advise_on_dataset(options.data, observer);
+  } else {
+    advise_on_model(options.model, observer);
+  }
   if (options.export_to) {
     export_files(files, *options.export_to);
     return {JobStatus::done, listing(files) + *options.export_to + "\n"};
@@ -111,7 +138,7 @@ PushResult push(const PushOptions& options, const Observer& observer, std::stop_
     return {JobStatus::done, upload(options, observer, stop)};
   } catch (const Stopped&) {
     observer.info(
-        "stopped; the repository is as before. The same command goes on and does not send twice what arrived");
+        "stopped; the repository is as before. The same command goes on: files that arrived whole are not sent twice");
     return {JobStatus::interrupted, ""};
   }
 }

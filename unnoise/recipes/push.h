@@ -1,4 +1,4 @@
-// Give a trained model to others: to a model hub, or as a folder or zip file.
+// Give a trained model or a data set to others: to a hub, or as a folder or zip file.
 #pragma once
 
 #include <optional>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "unnoise/core/observer.h"
+#include "unnoise/hub/repository.h"
 #include "unnoise/recipes/hub_options.h"
 #include "unnoise/recipes/job.h"
 
@@ -15,11 +16,13 @@ namespace unnoise {
 
 struct PushOptions : HubOptions {
   std::string model;
+  std::string data;
+  RepoType repo_type = RepoType::model;
   std::optional<std::string> repo;
   bool is_private = false;
   std::string revision = "main";
-  std::string message = "Upload a model with unnoise";
-  std::string description;
+  std::optional<std::string> commit_message;
+  std::string commit_description;
   std::vector<std::string> include;
   std::optional<std::string> export_to;
   bool dry_run = false;
@@ -32,12 +35,15 @@ struct PushOptions : HubOptions {
             field("model", &O::model, "model folder: its pipeline and card are uploaded, not its checkpoints and logs"),
             field("include", &O::include,
                   "also of a training run: run (options, log, samples), checkpoints; a list of them"),
+            field("repo_type", &O::repo_type, "model, or dataset for --data"),
+            field("data", &O::data,
+                  "with --repo-type dataset: folder that unnoise data build wrote, README.md and data/"),
             section("Where to"),
             field("repo", &O::repo, "USER/NAME; made when it does not exist; NAME alone is your own"),
             field("private", &O::is_private, "when it is made: for your eyes only"),
             field("revision", &O::revision, "branch; made when it does not exist"),
-            field("message", &O::message, "of the commit"),
-            field("description", &O::description, "more words for the commit"),
+            field("commit_message", &O::commit_message, "default: Upload a model (or data set) with unnoise"),
+            field("commit_description", &O::commit_description, "more words for the commit"),
             field("export", &O::export_to,
                   "instead: write the same files to this new folder, or FILE.zip; needs no account"),
             field("dry_run", &O::dry_run, "only list the files"),
@@ -51,8 +57,8 @@ struct PushResult {
   std::string report;  ///< what was done, ready to print
 };
 
-/// What an earlier push brought there is not sent again, so that one that was cut off goes on. Throws Error; then the
-/// repository is as before.
+/// Files that an earlier push brought there whole are not sent again, so that one that was cut off goes on. Throws
+/// Error; then the repository is as before.
 PushResult push(const PushOptions& options, const Observer& observer = {}, std::stop_token stop = {});
 
 }  // namespace unnoise

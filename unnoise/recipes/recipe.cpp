@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <set>
 
 #include "unnoise/core/error.h"
+#include "unnoise/models/unet2d.h"
 #include "unnoise/models/unet2d_options.h"
 #include "unnoise/recipes/evaluate.h"
 
@@ -16,27 +18,28 @@ namespace {
 constexpr std::array<std::string_view, 9> kSections = {"name",   "description", "data",           "network",  "train",
                                                        "sample", "evaluate",    "budget_minutes", "made_with"};
 
+using Names = std::set<std::string>;
+
+template <HasFields T>
+Names places_and(Names others) {
+  others.merge(field_names<T>(FieldRole::place));
+  return others;
+}
+
 // Options that say where to and not what, or that another section of the recipe holds.
-constexpr std::array<std::string_view, 17> kNotTrain = {"train_data_dir",
-                                                        "dataset_name",
-                                                        "model_config_name_or_path",
-                                                        "output_dir",
-                                                        "overwrite_output_dir",
-                                                        "resume_from_checkpoint",
-                                                        "logging_dir",
-                                                        "cache_dir",
-                                                        "num_processes",
-                                                        "process_timeout",
-                                                        "local_rank",
-                                                        "push_to_hub",
-                                                        "hub_token",
-                                                        "hub_model_id",
-                                                        "hub_private_repo",
-                                                        "recipe",
-                                                        "options"};
-constexpr std::array<std::string_view, 8> kNotSample = {"model", "output", "grid",        "gif",
-                                                        "apng",  "frames", "save_tensor", "variant"};
-constexpr std::array<std::string_view, 2> kNotEvaluate = {"model", "json"};
+const Names& not_train() {
+  static const Names names = places_and<TrainOptions>(
+      {"train_data_dir", "dataset_name", "model_config_name_or_path", "num_processes", "recipe"});
+  return names;
+}
+const Names& not_sample() {
+  static const Names names = places_and<SampleOptions>({"model", "variant"});
+  return names;
+}
+const Names& not_evaluate() {
+  static const Names names = places_and<EvaluateOptions>({"model", "json"});
+  return names;
+}
 
 constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kAliases = {{
     {"lr", "learning_rate"},
@@ -49,20 +52,19 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kAliases 
     {"model", "network"},
 }};
 
-template <class Names>
-bool holds(const Names& names, std::string_view name) {
+template <class List>
+bool holds(const List& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-template <class Names>
 void refuse_keys(const Json& section, const Names& refused, std::string_view where, std::string_view why) {
   for (const auto& [key, value] : section.items())
-    if (holds(refused, key))
+    if (refused.contains(key))
       throw usage_error(fmt::format("{}: \"{}\" is no part of a recipe's section", where, key), std::string(why));
 }
 
 /// The section as it was, after T has taken it.
-template <HasFields T, class Names>
+template <HasFields T>
 Json checked_section(const Json& section, const Names& refused, std::string_view where, std::string_view why) {
   if (section.is_object()) refuse_keys(section, refused, where, why);
   T options;
@@ -100,10 +102,10 @@ std::vector<std::string> names_of_settings() {
   std::vector<std::string> names = {"network"};
   for (const auto& [alias, name] : kAliases) names.emplace_back(alias);
   for (const auto& name : field_names<TrainOptions>())
-    if (!holds(kNotTrain, name)) names.push_back(name);
+    if (!not_train().contains(name)) names.push_back(name);
   for (const auto& name : field_names<UNet2DOptions>()) names.push_back(name);
   for (const auto& name : field_names<SampleOptions>())
-    if (!holds(kNotSample, name)) names.push_back("sample." + name);
+    if (!not_sample().contains(name)) names.push_back("sample." + name);
   return names;
 }
 
@@ -144,11 +146,11 @@ Recipe recipe_from_json(const Json& json, std::string_view where) {
                       "A folder of pictures, or a set known by name.");
   recipe.network = checked_network(json.value("network", Json()), below("network"));
   recipe.train = checked_section<TrainOptions>(
-      json.value("train", Json::object()), kNotTrain, below("train"),
+      json.value("train", Json::object()), not_train(), below("train"),
       "Data and network have sections of their own; where to write is said when it runs (--output-dir).");
-  recipe.sample = checked_section<SampleOptions>(json.value("sample", Json::object()), kNotSample, below("sample"),
+  recipe.sample = checked_section<SampleOptions>(json.value("sample", Json::object()), not_sample(), below("sample"),
                                                  "The run's own model is drawn with, into the run's folder.");
-  recipe.evaluate = checked_section<EvaluateOptions>(json.value("evaluate", Json::object()), kNotEvaluate,
+  recipe.evaluate = checked_section<EvaluateOptions>(json.value("evaluate", Json::object()), not_evaluate(),
                                                      below("evaluate"), "The run's own model is measured.");
   if (json.contains("budget_minutes")) {
     recipe.budget_minutes = fields_detail::Value<double>::from_json(below("budget_minutes"), json.at("budget_minutes"));
@@ -196,12 +198,25 @@ SampleOptions sample_options(const Recipe& recipe) {
   return options;
 }
 
+Json network_settings(const Json& unet_config) {
+  const Json defaults = to_json(UNet2DOptions{});
+  Json network = Json::object();
+  for (const auto& [key, value] : unet_config.items())
+    if (defaults.contains(key) && value != defaults.at(key)) network[key] = value;
+  return network;
+}
+
+bool is_network_file(const std::string& text) {
+  const auto presets = unet2d_preset_names();
+  return !text.empty() && !text.starts_with('{') && std::find(presets.begin(), presets.end(), text) == presets.end();
+}
+
 Recipe recipe_from_options(const TrainOptions& options, const Json& network) {
   const TrainOptions unset;
   const Json defaults = to_json(unset), given = to_json(options);
   Recipe recipe;
   for (const auto& [key, value] : given.items())
-    if (value != defaults.at(key) && !holds(kNotTrain, key)) recipe.train[key] = value;
+    if (value != defaults.at(key) && !not_train().contains(key)) recipe.train[key] = value;
   if (!options.max_train_steps) recipe.train["num_epochs"] = options.num_epochs;
   recipe.data.source = options.dataset_name.value_or(options.train_data_dir.value_or(""));
   if (const auto& source = options.model_config_name_or_path)

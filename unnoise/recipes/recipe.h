@@ -68,6 +68,12 @@ TrainOptions train_options(const Recipe& recipe);
 /// Of its grid of samples. Model and files are to be set.
 SampleOptions sample_options(const Recipe& recipe);
 
+/// A network's config.json without what is the default, as a recipe or a command line states it.
+Json network_settings(const Json& unet_config);
+
+/// Whether --model-config-name-or-path is a file or folder, and not a preset's name or a configuration's text.
+bool is_network_file(const std::string& text);
+
 /// The other way: options that differ from their defaults, and how long to train. Data has no count or hash yet. Where
 /// the options name a file for the network, `network` is what it holds.
 Recipe recipe_from_options(const TrainOptions& options, const Json& network = nullptr);

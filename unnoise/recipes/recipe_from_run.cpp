@@ -14,18 +14,12 @@
 namespace unnoise {
 namespace {
 
-/// What a network's file held, as the run saved it: keys of a UNet2DModel that differ from the defaults, less the size
-/// of the pictures, which is an option of training.
+/// What a network's file held, as the run saved it; null where it was no file. The size of the pictures is an option of
+/// training, where the run has it from there.
 Json written_out_network(const TrainOptions& options, const fs::path& folder) {
-  const std::string source = options.model_config_name_or_path.value_or("");
-  const auto presets = unet2d_preset_names();
-  const bool is_file =
-      !source.empty() && !source.starts_with('{') && std::find(presets.begin(), presets.end(), source) == presets.end();
-  if (!is_file) return nullptr;
-  const Json saved = load_component_config(folder, "unet"), defaults = to_json(UNet2DOptions{});
-  Json network = Json::object();
-  for (const auto& [key, value] : saved.items())
-    if (defaults.contains(key) && key != "sample_size" && value != defaults.at(key)) network[key] = value;
+  if (!is_network_file(options.model_config_name_or_path.value_or(""))) return nullptr;
+  Json network = network_settings(load_component_config(folder, "unet"));
+  if (options.resolution) network.erase("sample_size");
   return network;
 }
 

@@ -18,10 +18,8 @@ namespace {
 
 constexpr std::string_view kPrefix = "checkpoint-";
 
-/// What a run writes at the top of its folder.
-constexpr std::string_view kOwnNames[] = {
-    "options.json", "run.json",  "evaluation.json",  "log.jsonl", "loss.svg",    "samples",     "logs",
-    "unet",         "scheduler", "model_index.json", "ema",       "recipe.json", "result.json", "grid.png"};
+/// The rest of what a run writes at the top of its folder.
+constexpr std::string_view kModelNames[] = {"unet", "scheduler", "model_index.json", "ema"};
 
 std::optional<int64_t> step_of(const fs::path& folder) {
   const std::string name = folder.filename().string();
@@ -46,7 +44,8 @@ void remove_unfinished(const fs::path& path) {
 void remove_run(const fs::path& path) {
   std::error_code ec;
   for (const int64_t step : checkpoint_steps(path)) fs::remove_all(path / fmt::format("{}{}", kPrefix, step), ec);
-  for (const auto name : kOwnNames) fs::remove_all(path / name, ec);
+  for (const auto name : kRunRecords) fs::remove_all(path / name, ec);
+  for (const auto name : kModelNames) fs::remove_all(path / name, ec);
 }
 
 }  // namespace
@@ -86,6 +85,16 @@ void RunFolder::prune_checkpoints(int64_t keep) const {
     fs::rename(checkpoint(steps[i]), doomed, ec);
     if (!ec) fs::remove_all(doomed, ec);
   }
+}
+
+std::optional<fs::path> newest_grid(const fs::path& run) {
+  if (fs::exists(run / "grid.png")) return run / "grid.png";
+  std::optional<fs::path> newest;
+  std::error_code ec;
+  for (const auto& entry : fs::directory_iterator(run / "samples", ec))
+    if (entry.path().extension() == ".png" && (!newest || entry.path().filename() > newest->filename()))
+      newest = entry.path();
+  return newest;
 }
 
 std::vector<int64_t> checkpoint_steps(const fs::path& run) {

@@ -1,6 +1,7 @@
 // The folder that a training job lives in: what is in it, who may write to it, and which checkpoints it holds.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -11,6 +12,11 @@
 #include "unnoise/core/observer.h"
 
 namespace unnoise {
+
+/// What a run writes to tell of itself, at the top of its folder: not parts of the model.
+inline constexpr std::array<std::string_view, 10> kRunRecords = {
+    "options.json", "run.json", "evaluation.json", "recipe.json", "result.json",
+    "log.jsonl",    "loss.svg", "grid.png",        "samples",     "logs"};
 
 /// One run. While the object lives, no other process can open the same folder.
 class RunFolder {
@@ -42,6 +48,9 @@ class RunFolder {
   fs::path path_;
   int lock_ = -1;
 };
+
+/// A picture of samples of the run: the grid.png of a recipe, else the newest of samples/.
+std::optional<fs::path> newest_grid(const fs::path& run);
 
 /// The steps for which `run` holds a checkpoint-<step> folder, ascending by number (9 before 10).
 std::vector<int64_t> checkpoint_steps(const fs::path& run);

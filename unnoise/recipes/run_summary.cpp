@@ -8,6 +8,7 @@
 #include "unnoise/core/error.h"
 #include "unnoise/logging/line_plot.h"
 #include "unnoise/logging/run_log.h"
+#include "unnoise/recipes/run_folder.h"
 #include "unnoise/recipes/train_options.h"
 
 namespace unnoise {
@@ -37,17 +38,6 @@ void read_series(const fs::path& log, RunSummary& run) {
     for (const auto& [name, value] : numbers)
       if (name != "step" && name != "epoch") run.series[name].emplace_back(step, value);
   }
-}
-
-/// grid.png of a recipe, else the newest of samples/.
-std::optional<fs::path> newest_grid(const fs::path& folder) {
-  if (fs::exists(folder / "grid.png")) return folder / "grid.png";
-  std::optional<fs::path> newest;
-  std::error_code ec;
-  for (const auto& entry : fs::directory_iterator(folder / "samples", ec))
-    if (entry.path().extension() == ".png" && (!newest || entry.path().filename() > newest->filename()))
-      newest = entry.path();
-  return newest;
 }
 
 /// Of a run without result.json: times and memory from the log's epochs.

@@ -104,9 +104,16 @@ void use_ays(const std::string& model, const Scheduler& scheduler, std::optional
   }
 }
 
+/// The model, for those who get the picture; of a grid in the model's own folder, which may be sent anywhere, ".".
+std::string model_of(const SampleOptions& o) {
+  std::error_code ec;
+  if (o.grid && fs::equivalent(fs::path(*o.grid).parent_path(), o.model, ec)) return ".";
+  return hub_label(o.model);
+}
+
 /// What it takes to draw the pictures again, as JSON.
 Json settings(const SampleOptions& o, int64_t steps, int64_t num_images, const Scheduler& scheduler) {
-  Json json{{"model", model_label(o.model)}, {"scheduler", scheduler.class_name()}, {"num_images", num_images}};
+  Json json{{"model", model_of(o)}, {"scheduler", scheduler.class_name()}, {"num_images", num_images}};
   if (!o.timesteps && !o.sigmas) json["num_inference_steps"] = steps;
   const Json given = to_json<StartOptions>(o), defaults = to_json(StartOptions{});
   for (const auto& [key, value] : given.items())

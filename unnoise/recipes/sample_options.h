@@ -6,14 +6,16 @@
 #include <tuple>
 #include <vector>
 
+#include "unnoise/core/field_role.h"
 #include "unnoise/core/fields.h"
+#include "unnoise/recipes/hub_options.h"
 #include "unnoise/recipes/machine_options.h"
 #include "unnoise/schedulers/start_options.h"
 
 namespace unnoise {
 
 /// The base holds what steers single samplers (eta, s_churn ...), timesteps and sigmas.
-struct SampleOptions : StartOptions, MachineOptions {
+struct SampleOptions : StartOptions, MachineOptions, HubOptions {
   std::string model;
   std::optional<std::string> variant;
   std::optional<int64_t> num_images;
@@ -42,7 +44,8 @@ struct SampleOptions : StartOptions, MachineOptions {
     const auto what = std::tuple{
         section("What to draw"),
         field("model", &O::model,
-              "model folder: one that unnoise train wrote, or any diffusers pipeline with a UNet2DModel"),
+              "model folder, one that unnoise train wrote or any diffusers pipeline with a UNet2DModel; or USER/NAME "
+              "on the hub"),
         field("variant", &O::variant, "which weights of the folder, e.g. fp16"),
         field("num_images", &O::num_images, "how many pictures; default: 1, or as many as --seeds"),
         field("batch_size", &O::batch_size, "how many at once"),
@@ -71,19 +74,19 @@ struct SampleOptions : StartOptions, MachineOptions {
     };
     const auto where = std::tuple{
         section("Where to"),
-        field("output", &O::output,
+        place("output", &O::output,
               "folder for a PNG a picture; default: samples, or none when only other outputs are asked for"),
-        field("grid", &O::grid, "all pictures in one PNG"),
-        field("gif", &O::gif, "the pictures emerging, as an animated GIF"),
-        field("apng", &O::apng, "the same as an animated PNG (true colours)"),
-        field("frames", &O::frames,
+        place("grid", &O::grid, "all pictures in one PNG"),
+        place("gif", &O::gif, "the pictures emerging, as an animated GIF"),
+        place("apng", &O::apng, "the same as an animated PNG (true colours)"),
+        place("frames", &O::frames,
               "the way from noise as one PNG, or labelled SVG: 10 steps from left to right, above x after the step, "
               "below the x0 that the network sees in it; up to 4 pictures"),
-        field("save_tensor", &O::save_tensor,
+        place("save_tensor", &O::save_tensor,
               "final samples as safetensors: key \"samples\", [N,C,H,W] float32, before conversion to pixels"),
     };
-    return std::tuple_cat(what, std::tuple{section("For single samplers")}, O::method_fields(), where,
-                          machine_fields());
+    return std::tuple_cat(what, std::tuple{section("For single samplers")}, O::method_fields(), where, machine_fields(),
+                          hub_fields());
   }
 };
 

@@ -144,7 +144,7 @@ Json as_json(const Comparison& c, const SamplersOptions& o) {
   Json best = Json::object();
   for (size_t i = 0; i < c.budgets.size(); ++i)
     if (const SamplerScore* found = best_within(c, i)) best[std::to_string(c.budgets[i])] = found->name;
-  return {{"model", model_label(o.model.value_or(""))},
+  return {{"model", hub_label(o.model.value_or(""))},
           {"num_images", o.num_images},
           {"seed", o.seed},
           {"timestep_spacing", c.spacing},
@@ -219,9 +219,9 @@ void check_options(const SamplersOptions& o) {
   if (o.json && o.markdown) throw usage_error("--json and --markdown: give one of them");
   if (!o.model && o.fit_schedule) throw usage_error("--fit-schedule needs a model", "Give --model DIR.");
   if (o.update_model && !o.fit_schedule) throw usage_error("--update-model stores what --fit-schedule N finds");
-  if (o.update_model && model_label(*o.model) != *o.model)
+  if (o.update_model && hub_label(*o.model) != *o.model)
     throw usage_error("--update-model: this model belongs to the folder of downloads",
-                      fmt::format("Make a copy of your own: unnoise pull {} --output my-copy", model_label(*o.model)));
+                      fmt::format("Make a copy of your own: unnoise pull {} --output my-copy", hub_label(*o.model)));
 }
 
 SamplersResult compare(const SamplersOptions& o, const Trial& trial, const Observer& observer,

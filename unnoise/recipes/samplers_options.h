@@ -7,11 +7,12 @@
 #include <vector>
 
 #include "unnoise/core/fields.h"
+#include "unnoise/recipes/hub_options.h"
 #include "unnoise/recipes/machine_options.h"
 
 namespace unnoise {
 
-struct SamplersOptions : MachineOptions {
+struct SamplersOptions : MachineOptions, HubOptions {
   std::optional<std::string> model;
   std::optional<std::string> variant;
   std::vector<std::string> samplers;
@@ -32,7 +33,8 @@ struct SamplersOptions : MachineOptions {
     using O = SamplersOptions;
     const auto rows = std::tuple{
         section("On which model"),
-        field("model", &O::model, "model folder to try the samplers on; without one they are only listed"),
+        field("model", &O::model,
+              "model folder, or USER/NAME on the hub, to try the samplers on; without one they are only listed"),
         field("variant", &O::variant, "which weights of the folder, e.g. fp16"),
         field("samplers", &O::samplers,
               "which, by name (\"ddim,unipc,DPM++ 2M Karras\"); default: all that fit the model"),
@@ -55,7 +57,7 @@ struct SamplersOptions : MachineOptions {
         field("json", &O::json, "print JSON instead of a table"),
         field("markdown", &O::markdown, "print the list as Markdown"),
     };
-    return std::tuple_cat(rows, machine_fields());
+    return std::tuple_cat(rows, machine_fields(), hub_fields());
   }
 };
 

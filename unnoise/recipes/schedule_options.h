@@ -67,7 +67,7 @@ struct ScheduleOptions : ScheduleSource, StartOptions {
               "sigmas and betas on a logarithmic axis (true or false); default: sigmas that span more than a factor "
               "of 100"),
     };
-    return std::tuple_cat(O::source_fields(), what, how);
+    return std::tuple_cat(O::source_fields(), what, how, hub_fields());
   }
 };
 

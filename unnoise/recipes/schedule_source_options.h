@@ -8,10 +8,11 @@
 #include <vector>
 
 #include "unnoise/core/fields.h"
+#include "unnoise/recipes/hub_options.h"
 
 namespace unnoise {
 
-struct ScheduleSource {
+struct ScheduleSource : HubOptions {
   std::vector<std::string> names;
   std::optional<std::string> model;
   std::vector<std::string> scheduler_options;
@@ -28,7 +29,8 @@ struct ScheduleSource {
               "beta schedules (linear, scaled_linear, squaredcos_cap_v2, laplace, sigmoid, exp), samplers (ddim, "
               "\"DPM++ 2M Karras\") and model folders; the flag's name may be left out"),
         field("model", &O::model,
-              "model folder or scheduler_config.json: its scheduler (by name: as-saved); samplers that are named "
+              "model folder, USER/NAME on the hub, or scheduler_config.json: its scheduler (by name: as-saved); "
+              "samplers that are named "
               "take over its settings"),
         field("scheduler_options", &O::scheduler_options,
               "keys of the scheduler_config.json: solver_order=3,use_karras_sigmas=true"),

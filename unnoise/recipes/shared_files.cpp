@@ -8,13 +8,13 @@
 #include "unnoise/core/error.h"
 #include "unnoise/hub/repository.h"
 #include "unnoise/io/model_folder.h"
+#include "unnoise/recipes/data_licence.h"
 #include "unnoise/recipes/run_folder.h"
 
 namespace unnoise {
 namespace {
 
-constexpr const char* kRunFiles[] = {"options.json", "run.json", "evaluation.json", "recipe.json", "result.json",
-                                     "log.jsonl",    "loss.svg", "grid.png",        "samples",     "logs"};
+constexpr const char* kWords[] = {"README.md", "LICENSE", "LICENSE.md", "LICENSE.txt", kLicencesFile};
 
 /// Files of a save that was cut off, of editors and of systems.
 bool is_leftover(const std::string& name) { return name.starts_with('.') || name.find(".tmp-") != std::string::npos; }
@@ -65,9 +65,8 @@ void add_components(const fs::path& model, const Json& index, Collection& files)
   if (!is_flat) return;
   for (const auto& entry : fs::directory_iterator(model)) {
     const std::string name = entry.path().filename().string(), extension = entry.path().extension().string();
-    const bool is_log = name == "options.json" || name == "run.json" || name == "recipe.json" ||
-                        name == "result.json" || name == "evaluation.json";
-    if (is_leftover(name) || is_log) continue;
+    const bool tells_of_the_run = std::find(kRunRecords.begin(), kRunRecords.end(), name) != kRunRecords.end();
+    if (is_leftover(name) || tells_of_the_run) continue;
     if (extension == ".json" || extension == ".safetensors" || extension == ".bin") files.add(name);
   }
 }
@@ -90,18 +89,33 @@ std::vector<SharedFile> shared_files(const fs::path& model, const std::vector<st
   Collection files(model);
   files.add("model_index.json");
   add_components(model, index, files);
-  for (const char* name : {"README.md", "LICENSE", "LICENSE.md", "LICENSE.txt"}) files.add(name);
+  for (const char* name : kWords) files.add(name);
   if (fs::is_regular_file(model / "README.md"))
     for (const auto& picture : pictures_of_card(read_file(model / "README.md"))) files.add(picture);
   for (const auto& what : include) {
     if (what == "run") {
-      for (const char* name : kRunFiles) files.add(name);
+      for (const auto name : kRunRecords) files.add(name);
     } else if (what == "checkpoints") {
       for (const int64_t step : checkpoint_steps(model)) files.add(fmt::format("checkpoint-{}", step));
     } else {
       throw usage_error(fmt::format("--include: \"{}\" is not one of run, checkpoints", what));
     }
   }
+  return files.sorted();
+}
+
+std::vector<SharedFile> shared_dataset_files(const fs::path& dataset) {
+  Collection files(dataset);
+  files.add("data");
+  const auto shards = files.sorted();
+  const bool has_shards =
+      std::any_of(shards.begin(), shards.end(), [](const SharedFile& file) { return file.name.ends_with(".parquet"); });
+  if (!has_shards || !fs::is_regular_file(dataset / "README.md"))
+    throw data_error(
+        fmt::format("\"{}\": expected a data set as hubs have them, README.md and data/*.parquet; found no {}",
+                    dataset.string(), has_shards ? "README.md" : "data/*.parquet"),
+        fmt::format("unnoise data build {} --output my-set makes one.", dataset.string()));
+  for (const char* name : kWords) files.add(name);
   return files.sorted();
 }
 

@@ -1,4 +1,4 @@
-// Which files of a model folder are shown to others.
+// Which files of a model folder, or of a data set, are shown to others.
 #pragma once
 
 #include <string>
@@ -18,6 +18,9 @@ struct SharedFile {
 /// loss.svg, samples, logs) and "checkpoints". Sorted by name. Error::data when the folder holds no model, or a
 /// component that its index names is not there; Error::usage for another word in `include`.
 std::vector<SharedFile> shared_files(const fs::path& model, const std::vector<std::string>& include = {});
+
+/// What `unnoise data build` wrote: the card, the shards below data/, licences. Error::data when that is not there.
+std::vector<SharedFile> shared_dataset_files(const fs::path& dataset);
 
 /// The pictures of a Markdown text that lie beside it: "![loss](loss.svg)" gives "loss.svg".
 std::vector<std::string> pictures_of_card(const std::string& markdown);

@@ -11,4 +11,7 @@ namespace unnoise {
 /// or changed one there. The model, options.json and the log are there already.
 void save_training_card(const fs::path& folder, const TrainOptions& options, const TrainPlan& plan);
 
+/// README.md anew, with what has come into the folder since: samples, a measurement.
+void renew_training_card(const fs::path& folder, const TrainOptions& options);
+
 }  // namespace unnoise

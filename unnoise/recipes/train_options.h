@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "unnoise/core/field_role.h"
 #include "unnoise/core/fields.h"
 #include "unnoise/core/process_place.h"
 #include "unnoise/recipes/hub_options.h"
@@ -104,7 +105,6 @@ struct TrainOptions : MachineOptions, ObjectiveOptions, HubOptions {
 
   // Hub, beside those of the base
   bool push_to_hub = false;
-  std::optional<std::string> hub_token;
   std::optional<std::string> hub_model_id;
   bool hub_private_repo = false;
 
@@ -119,11 +119,11 @@ struct TrainOptions : MachineOptions, ObjectiveOptions, HubOptions {
               "folder of pictures (PNG, JPEG, WebP, BMP, GIF, TIFF, any depth), Parquet shards, archives, CIFAR or IDX "
               "files; or one archive, Parquet or npz file"),
         field("dataset_name", &O::dataset_name,
-              "a set that `unnoise data get` installs (fashion-mnist, emoji, ...) or a local folder; wins over "
-              "--train-data-dir"),
+              "a set that `unnoise data get` installs (fashion-mnist, emoji, ...), USER/NAME on the hub, or a local "
+              "folder; wins over --train-data-dir"),
         field("dataset_config_name", &O::dataset_config_name,
               "of a downloaded hub data set with several configurations, the folder of this name"),
-        field("cache_dir", &O::cache_dir, "where hub downloads would be kept; local data needs none"),
+        place("cache_dir", &O::cache_dir, "where hub downloads would be kept; local data needs none"),
         field("resolution", &O::resolution,
               "pixels: the shorter side is resized to it, then a square is cut; default: the network's size, else 64"),
         field("image_mode", &O::image_mode, "rgb or grey; by default what the network's channels ask for, else rgb"),
@@ -137,7 +137,8 @@ struct TrainOptions : MachineOptions, ObjectiveOptions, HubOptions {
         field("model_config_name_or_path", &O::model_config_name_or_path,
               "butterflies, mnist, cifar10, script, or a config.json of a UNet2DModel (random weights) or its text; "
               "default: script"),
-        field("pretrained", &O::pretrained, "model folder to start from: its network, weights and noise schedule"),
+        field("pretrained", &O::pretrained,
+              "model folder, or USER/NAME on the hub, to start from: its network, weights and noise schedule"),
         field("dropout", &O::dropout, "dropout in the residual blocks, 0 to 1; default: what the configuration says"),
         field("gradient_checkpointing", &O::gradient_checkpointing,
               "recompute activations in the backward pass: less memory, slower"),
@@ -181,11 +182,11 @@ struct TrainOptions : MachineOptions, ObjectiveOptions, HubOptions {
               "arithmetic of the network; weights, norms and loss stay float32"),
         field("seed", &O::seed, "decides initial weights, order, crops, noise: the same seed repeats the run"),
         section("What it leaves behind"),
-        field("output_dir", &O::output_dir, "run folder: options, log, samples, checkpoints and the finished model"),
-        field("overwrite_output_dir", &O::overwrite_output_dir, "replace an earlier run in that folder"),
-        field("save_images_epochs", &O::save_images_epochs, "draw a grid of samples every so many epochs; 0 = never"),
-        field("save_model_epochs", &O::save_model_epochs, "save the model every so many epochs; 0 = only at the end"),
-        field("eval_batch_size", &O::eval_batch_size, "pictures in a grid of samples"),
+        place("output_dir", &O::output_dir, "run folder: options, log, samples, checkpoints and the finished model"),
+        place("overwrite_output_dir", &O::overwrite_output_dir, "replace an earlier run in that folder"),
+        trace("save_images_epochs", &O::save_images_epochs, "draw a grid of samples every so many epochs; 0 = never"),
+        trace("save_model_epochs", &O::save_model_epochs, "save the model every so many epochs; 0 = only at the end"),
+        trace("eval_batch_size", &O::eval_batch_size, "pictures in a grid of samples"),
         field("ddpm_num_inference_steps", &O::ddpm_num_inference_steps,
               "denoising steps of those samples; default: 1000 for ddpm, 50 for edm and flow"),
         field("eval_scheduler", &O::eval_scheduler,
@@ -200,28 +201,28 @@ struct TrainOptions : MachineOptions, ObjectiveOptions, HubOptions {
               "the network that they are compared by: fmnist, pixels, or a file"),
         field("evaluate_num_reference", &O::evaluate_num_reference,
               "compare them with only so many training pictures, drawn at random; 0 = all"),
-        field("checkpointing_steps", &O::checkpointing_steps, "save a checkpoint every so many steps; 0 = never"),
-        field("checkpoints_total_limit", &O::checkpoints_total_limit, "keep only so many checkpoints, the newest"),
-        field("resume_from_checkpoint", &O::resume_from_checkpoint,
+        trace("checkpointing_steps", &O::checkpointing_steps, "save a checkpoint every so many steps; 0 = never"),
+        trace("checkpoints_total_limit", &O::checkpoints_total_limit, "keep only so many checkpoints, the newest"),
+        place("resume_from_checkpoint", &O::resume_from_checkpoint,
               "latest, or a checkpoint folder: go on exactly from there"),
         field("logger", &O::logger, "event files beside log.jsonl, which is always written"),
-        field("logging_dir", &O::logging_dir, "folder for the event files, inside --output-dir"),
+        place("logging_dir", &O::logging_dir, "folder for the event files, inside --output-dir"),
         field("license", &O::license, "licence of the model, for its card: apache-2.0, mit, cc-by-4.0 ..."),
     };
     const auto where = std::tuple{
         field("num_processes", &O::num_processes,
               "train with so many processes on this machine, each on --train-batch-size pictures a step; for several "
               "machines start it with torchrun or Slurm"),
-        field("process_timeout", &O::process_timeout, "seconds until a process that does not answer ends the training"),
-        field("local_rank", &O::local_rank,
+        place("process_timeout", &O::process_timeout, "seconds until a process that does not answer ends the training"),
+        place("local_rank", &O::local_rank,
               "number of this process on its machine, from launchers that pass it; LOCAL_RANK wins"),
     };
     const auto upload = std::tuple{
-        field("push_to_hub", &O::push_to_hub, "upload the model each time it is saved"),
-        field("hub_model_id", &O::hub_model_id,
+        place("push_to_hub", &O::push_to_hub, "upload the model each time it is saved"),
+        place("hub_model_id", &O::hub_model_id,
               "USER/NAME of the upload; default: the last part of --output-dir, under your name"),
-        field("hub_private_repo", &O::hub_private_repo, "when the repository is made: for your eyes only"),
-        field("hub_token", &O::hub_token,
+        place("hub_private_repo", &O::hub_private_repo, "when the repository is made: for your eyes only"),
+        place("hub_token", &O::hub_token,
               "access token; others on this machine can see it: better --hub-token-file or HF_TOKEN"),
     };
     return std::tuple_cat(what, objective_fields(), how, machine_fields(), where, hub_fields(), upload);

@@ -47,10 +47,9 @@ void check_numbers(const TrainOptions& o) {
 
 /// Options that are there so that a script's command line works, and cannot do what they say.
 void check_not_yet(const TrainOptions& o) {
-  if (!o.push_to_hub && (o.hub_token || o.hub_model_id || o.hub_private_repo))
-    throw usage_error(
-        "--hub-token, --hub-model-id and --hub-private-repo say how to upload, and nothing is to be uploaded",
-        "Add --push-to-hub, or leave them out.");
+  if (!o.push_to_hub && (o.hub_model_id || o.hub_private_repo))
+    throw usage_error("--hub-model-id and --hub-private-repo say how to upload, and nothing is to be uploaded",
+                      "Add --push-to-hub, or leave them out.");
   if (o.logger == RunLogger::wandb)
     throw usage_error("--logger wandb: not yet",
                       "Use --logger tensorboard; log.jsonl in the run folder has the same numbers.");

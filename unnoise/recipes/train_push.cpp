@@ -15,31 +15,25 @@ std::string repository_of(const TrainOptions& o) {
   return o.hub_model_id.value_or((folder.has_filename() ? folder : folder.parent_path()).filename().string());
 }
 
-HubSettings settings_of(const TrainOptions& o) {
-  HubSettings settings = hub_settings(o);
-  if (o.hub_token) settings.token = Secret::from_text(*o.hub_token, "--hub-token");
-  return settings;
-}
-
 }  // namespace
 
 std::string prepare_push(const TrainOptions& options, const Observer& observer, std::stop_token stop) {
   const std::string name = repository_of(options);
   check_repository("--hub-model-id", name, true);
-  HubClient client(settings_of(options), observer, stop);
-  const std::string repository = client.create_repository(name, options.hub_private_repo);
-  observer.info(fmt::format("push     {}/{}", client.settings().endpoint, repository));
-  return repository;
+  HubClient client(hub_settings(options), observer, stop);
+  const HubRepository repository = client.create_repository({name}, options.hub_private_repo);
+  observer.info(fmt::format("push     {}{}", client.settings().endpoint, repository.page_path()));
+  return repository.name;
 }
 
 void push_trained(const TrainOptions& options, int64_t epoch, bool is_last, const Observer& observer,
                   std::stop_token stop) {
   PushOptions push_options;
-  push_options.hub = settings_of(options);
+  push_options.hub = hub_settings(options);
   push_options.model = options.output_dir;
   push_options.repo = repository_of(options);
   push_options.is_private = options.hub_private_repo;
-  push_options.message = fmt::format("Epoch {}", epoch);
+  push_options.commit_message = fmt::format("Epoch {}", epoch);
   try {
     push(push_options, observer, stop);
   } catch (const Error& e) {

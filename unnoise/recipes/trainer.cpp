@@ -47,7 +47,8 @@ Json saved_options(const TrainOptions& options) {
   json["hub_token"] = nullptr;  // a secret
   json["local_rank"] = TrainOptions().local_rank;
   if (options.processes.world_size > 1) json["num_processes"] = options.processes.world_size;
-  if (options.pretrained) json["pretrained"] = model_label(*options.pretrained);
+  for (const char* key : {"pretrained", "dataset_name", "train_data_dir"})
+    if (json[key].is_string()) json[key] = hub_label(json[key].get<std::string>());
   return json;
 }
 
