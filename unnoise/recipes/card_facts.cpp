@@ -16,12 +16,13 @@ namespace {
 constexpr double kLossMemory = 0.95;  ///< as the progress line smooths it
 
 /// Names in logs and reports that are not results of an evaluation.
-constexpr std::array<std::string_view, 17> kNoMetrics = {"step",
+constexpr std::array<std::string_view, 18> kNoMetrics = {"step",
                                                          "epoch",
                                                          "loss",
                                                          "lr",
                                                          "grad_norm",
                                                          "ema_decay",
+                                                         "loss_scale",
                                                          "epoch_mean_loss",
                                                          "seconds",
                                                          "cpu_seconds",

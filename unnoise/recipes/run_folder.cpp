@@ -20,7 +20,7 @@ constexpr std::string_view kPrefix = "checkpoint-";
 
 /// What a run writes at the top of its folder.
 constexpr std::string_view kOwnNames[] = {
-    "options.json", "run.json",  "evaluation.json",  "log.jsonl", "loss.svg",    "samples",     "logs",
+    "options.json", "run.json",  "evaluation.json",  "log.jsonl", "loss.csv",    "loss.svg",    "samples", "logs",
     "unet",         "scheduler", "model_index.json", "ema",       "recipe.json", "result.json", "grid.png"};
 
 std::optional<int64_t> step_of(const fs::path& folder) {
@@ -69,6 +69,10 @@ RunFolder::RunFolder(const fs::path& path, Existing existing, std::string_view t
   }
   remove_unfinished(path);
   if (existing == Existing::replace && holds_a_run(path)) remove_run(path);
+}
+
+fs::path RunFolder::average_model(double halflife) const {
+  return path_ / "ema" / fmt::format("halflife-{:g}", halflife);
 }
 
 RunFolder::~RunFolder() {

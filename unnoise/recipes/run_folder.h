@@ -31,7 +31,8 @@ class RunFolder {
   const fs::path& path() const { return path_; }
   fs::path options_file() const { return path_ / "options.json"; }
   fs::path log_file() const { return path_ / "log.jsonl"; }
-  fs::path plot_file() const { return path_ / "loss.svg"; }
+  /// The model of a further average, whose half-life is so many thousands of pictures.
+  fs::path average_model(double halflife) const;
   fs::path samples() const { return path_ / "samples"; }
   fs::path checkpoint(int64_t step) const { return path_ / ("checkpoint-" + std::to_string(step)); }
 

@@ -14,7 +14,8 @@ namespace unnoise {
 namespace {
 
 constexpr const char* kRunFiles[] = {"options.json", "run.json", "evaluation.json", "recipe.json", "result.json",
-                                     "log.jsonl",    "loss.svg", "grid.png",        "samples",     "logs"};
+                                     "log.jsonl",    "loss.csv", "loss.svg",        "grid.png",    "samples",
+                                     "logs"};
 
 /// Files of a save that was cut off, of editors and of systems.
 bool is_leftover(const std::string& name) { return name.starts_with('.') || name.find(".tmp-") != std::string::npos; }
