@@ -17,7 +17,7 @@ constexpr std::array<std::string_view, 9> kSections = {"name",   "description", 
                                                        "sample", "evaluate",    "budget_minutes", "made_with"};
 
 // Options that say where to and not what, or that another section of the recipe holds.
-constexpr std::array<std::string_view, 17> kNotTrain = {"train_data_dir",
+constexpr std::array<std::string_view, 20> kNotTrain = {"train_data_dir",
                                                         "dataset_name",
                                                         "model_config_name_or_path",
                                                         "output_dir",
@@ -30,6 +30,9 @@ constexpr std::array<std::string_view, 17> kNotTrain = {"train_data_dir",
                                                         "local_rank",
                                                         "push_to_hub",
                                                         "hub_token",
+                                                        "hub_token_file",
+                                                        "hub_endpoint",
+                                                        "hub_cache",
                                                         "hub_model_id",
                                                         "hub_private_repo",
                                                         "recipe",
@@ -196,13 +199,15 @@ SampleOptions sample_options(const Recipe& recipe) {
   return options;
 }
 
+Json training_settings(const TrainOptions& options) {
+  Json settings = to_json(options);
+  for (const std::string_view name : kNotTrain) settings.erase(std::string(name));
+  return settings;
+}
+
 Recipe recipe_from_options(const TrainOptions& options, const Json& network) {
-  const TrainOptions unset;
-  const Json defaults = to_json(unset), given = to_json(options);
   Recipe recipe;
-  for (const auto& [key, value] : given.items())
-    if (value != defaults.at(key) && !holds(kNotTrain, key)) recipe.train[key] = value;
-  if (!options.max_train_steps) recipe.train["num_epochs"] = options.num_epochs;
+  recipe.train = training_settings(options);
   recipe.data.source = options.dataset_name.value_or(options.train_data_dir.value_or(""));
   if (const auto& source = options.model_config_name_or_path)
     recipe.network = source->starts_with('{') ? parse_json(*source, "network")
@@ -215,7 +220,7 @@ Recipe recipe_from_options(const TrainOptions& options, const Json& network) {
 }
 
 bool states_steps(const Recipe& recipe) {
-  return recipe.train.contains("max_train_steps") || recipe.train.contains("num_epochs");
+  return !recipe.train.value("max_train_steps", Json()).is_null() || recipe.train.contains("num_epochs");
 }
 
 std::string setting_name(std::string_view setting) {

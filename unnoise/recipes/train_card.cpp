@@ -6,6 +6,7 @@
 #include "unnoise/data/content_hash.h"
 #include "unnoise/io/model_card.h"
 #include "unnoise/recipes/card_text.h"
+#include "unnoise/recipes/machine.h"
 
 namespace unnoise {
 namespace {
@@ -44,7 +45,9 @@ void save_training_card(const fs::path& folder, const TrainOptions& options, con
                      .version = kVersion,
                      .device = plan.device.is_cpu() ? "processor" : plan.device.str(),
                      .threads = at::get_num_threads()};
-  write_json(folder / "run.json", to_json(run));
+  Json saved = to_json(run);
+  saved["made_with"] = made_with();
+  write_json(folder / "run.json", saved);
   const CardFacts facts = read_card_facts(folder);
   const std::string license = options.license.value_or(read_license(folder));
   save_model_card(folder, model_card(facts, options.hub_model_id.value_or(facts.name), license));
