@@ -21,7 +21,6 @@ class LossCurve {
   /// end; others are ignored.
   void append(const Json& record);
 
-  bool empty() const { return steps_.empty(); }
   /// Running mean, for the progress line.
   double smoothed_loss() const { return smoothed_; }
   /// Of the steps of the last step's epoch so far.
