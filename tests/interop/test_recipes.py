@@ -74,7 +74,7 @@ def test_a_recipe_runs_and_the_same_again_gives_the_same_losses_exactly(here):
     options = json.loads((here / "a/options.json").read_text())
     assert all(value == (options | {"device": "cpu"})[key] for key, value in recipe["train"].items()) and recipe["train"]["seed"] == 0
     where = {"recipe", "dataset_name", "train_data_dir", "model_config_name_or_path", "output_dir", "overwrite_output_dir", "resume_from_checkpoint",
-             "logging_dir", "cache_dir", "local_rank", "push_to_hub", "hub_token", "hub_token_file", "hub_endpoint", "hub_cache", "hub_model_id",
+             "logging_dir", "cache_dir", "num_processes", "process_timeout", "local_rank", "push_to_hub", "hub_token", "hub_token_file", "hub_endpoint", "hub_cache", "hub_model_id",
              "hub_private_repo"}
     assert set(options) - set(recipe["train"]) == where
     run("recipe", "run", "a", "--output-dir", "b", cwd=here)  # a run's folder is a recipe
