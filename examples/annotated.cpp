@@ -20,9 +20,6 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/l1_loss.h>
-#include <ATen/ops/mse_loss.h>
-#include <ATen/ops/smooth_l1_loss.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
 #include <c10/core/GradMode.h>
@@ -38,6 +35,7 @@
 #include <vector>
 
 #include "examples/arguments.h"
+#include "examples/loss_plot.h"
 #include "examples/pictures.h"
 #include "unnoise/core/error.h"
 #include "unnoise/core/files.h"
@@ -46,7 +44,6 @@
 #include "unnoise/io/image_read.h"
 #include "unnoise/io/image_write.h"
 #include "unnoise/io/safetensors.h"
-#include "unnoise/logging/line_plot.h"
 #include "unnoise/models/annotated_unet.h"
 #include "unnoise/nn/allocator.h"
 #include "unnoise/training/objective.h"
@@ -74,6 +71,7 @@ struct Options {
   unnoise::AnnotatedBlock block = unnoise::AnnotatedBlock::resnet;
   Schedule schedule = Schedule::linear;
   unnoise::LossType loss = unnoise::LossType::huber;
+  bool self_condition = false;
   int64_t timesteps = 300;
   int64_t epochs = 6;
   int64_t batch_size = 128;
@@ -91,6 +89,7 @@ struct Options {
               "resnet: the post's network, 2,020,257 parameters; convnext: its older one, 2,996,315"),
         field("schedule", &O::schedule, "how beta runs: linear, cosine, quadratic, sigmoid"),
         field("loss", &O::loss, "distance of the noise from the predicted: l1, l2, huber"),
+        field("self_condition", &O::self_condition, "the network sees its own last guess of the picture"),
         field("timesteps", &O::timesteps, "of the forward process, at least 2"),
         field("epochs", &O::epochs, "times through the pictures"),
         field("batch_size", &O::batch_size, "pictures a step"),
@@ -147,16 +146,25 @@ void draw_noising(const NoiseSchedule& noise, const std::string& photo, const st
 
 // 3 ---------------------------------------------------------------------------------------------- sampling
 
+/// The picture that the network's answer stands for: what it is shown next with self-conditioning (Chen, Zhang and
+/// Hinton 2022, "Analog Bits", section 3.2).
+Tensor guess_of(const NoiseSchedule& noise, const Tensor& x, const Tensor& eps, const Tensor& t) {
+  return noise.x0_from(unnoise::PredictionType::epsilon, x, eps, t);
+}
+
 /// Ho et al. 2020, algorithm 2 with the posterior's variance (eq. 7), from x ~ N(0,1) [B,1,H,W]:
 ///   x_{t-1} = (x_t - beta_t / sqrt(1 - abar_t) eps(x_t, t)) / sqrt(alpha_t) + sqrt(beta~_t) z,   z = 0 at the last.
 /// Returns every x, the last one the pictures.
 std::vector<Tensor> sample(const AnnotatedUNet& unet, const NoiseSchedule& noise, Tensor x, Rng& rng) {
   const c10::NoGradGuard no_grad;
   std::vector<Tensor> frames;
+  Tensor guess;
   for (int64_t t = noise.num_train_timesteps() - 1; t >= 0; --t) {
     const double beta = noise.betas()[t].item<double>(), alpha = 1 - beta;
     const double abar = noise.alpha_bar(t), abar_prev = t > 0 ? noise.alpha_bar(t - 1) : 1;
-    const auto eps = unet(x, at::full({x.size(0)}, static_cast<double>(t)));
+    const auto timesteps = at::full({x.size(0)}, t, at::kLong);
+    const auto eps = unet(x, timesteps, guess);
+    if (unet.options().self_condition) guess = guess_of(noise, x, eps, timesteps);
     x = (x - beta / std::sqrt(1 - abar) * eps) / std::sqrt(alpha);
     if (t > 0) x = x + std::sqrt(beta * (1 - abar_prev) / (1 - abar)) * rng.normal_like(x);
     frames.push_back(x);
@@ -175,31 +183,6 @@ void draw_reverse_process(const std::vector<Tensor>& frames, const std::string& 
 
 // 4 ---------------------------------------------------------------------------------------------- training
 
-/// Of the noise from what the network takes it for, a mean over everything.
-Tensor distance(unnoise::LossType loss, const Tensor& eps, const Tensor& eps_hat) {
-  switch (loss) {
-    case unnoise::LossType::l1:
-      return at::l1_loss(eps_hat, eps);
-    case unnoise::LossType::l2:
-      return at::mse_loss(eps_hat, eps);
-    case unnoise::LossType::huber:
-      return at::smooth_l1_loss(eps_hat, eps);
-  }
-  return {};
-}
-
-void draw_loss(const std::vector<double>& losses, const std::string& file) {
-  std::vector<double> steps;
-  for (size_t i = 0; i < losses.size(); ++i) steps.push_back(static_cast<double>(i + 1));
-  const unnoise::LinePlot plot{.title = "Loss",
-                               .x_label = "step",
-                               .y_label = "loss",
-                               .curves = {{.name = "loss", .x = steps, .y = losses, .smoothing = 0.95}},
-                               .log_y = true,
-                               .legend = false};
-  unnoise::write_file_atomic(file, unnoise::to_svg(plot));
-}
-
 void run(const Options& options) {
   const auto& folder = options.output_dir;
   if (folder.empty()) throw unnoise::usage_error("--output-dir: missing", "See --help.");
@@ -210,7 +193,8 @@ void run(const Options& options) {
   const auto noise = make_schedule(options.schedule, options.timesteps);
   if (!options.photo.empty()) draw_noising(noise, options.photo, folder + "/noising.png");
   const auto data = examples::load_pictures(options.data, kSize, options.pictures);
-  const auto unet = unnoise::make_annotated_unet({.block = options.block}, &rng);
+  const auto unet =
+      unnoise::make_annotated_unet({.block = options.block, .self_condition = options.self_condition}, &rng);
   unnoise::Optimizer adam(
       unet->named_parameters(),
       {.type = unnoise::OptimizerType::adam, .learning_rate = 1e-3, .beta1 = 0.9, .weight_decay = 0});
@@ -224,7 +208,12 @@ void run(const Options& options) {
       const auto t = rng.integers(options.timesteps, x0.size(0));
       const auto eps = rng.normal_like(x0);
       const auto xt = noise.add_noise(x0, eps, t);
-      const auto loss = distance(options.loss, eps, (*unet)(xt, t));
+      Tensor guess;
+      if (options.self_condition && rng.uniform({1}).item<double>() < 0.5) {
+        const c10::NoGradGuard no_grad;
+        guess = guess_of(noise, xt, (*unet)(xt, t), t);
+      }
+      const auto loss = unnoise::distances(options.loss, (*unet)(xt, t, guess), eps).mean();
       adam.zero_grad(), loss.backward(), adam.step();
       losses.push_back(loss.item<double>());
       if ((losses.size() - 1) % 100 == 0) fmt::print("step {:5}  loss {:.4f}\n", losses.size() - 1, losses.back());
@@ -232,7 +221,7 @@ void run(const Options& options) {
     }
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     fmt::print("epoch {}  last loss {:.4f}  {:.1f} s\n", epoch, losses.back(), took.count());
-    draw_loss(losses, folder + "/loss.svg");
+    examples::draw_loss(losses, "loss", folder + "/loss.svg");
     Rng same(1);  // the same noise after each epoch, to see them grow
     const auto frames =
         sample(*unet, noise, same.normal({std::min<int64_t>(16, options.samples), 1, kSize, kSize}), same);

@@ -29,6 +29,7 @@
 #include <vector>
 
 #include "examples/arguments.h"
+#include "examples/loss_plot.h"
 #include "examples/pictures.h"
 #include "unnoise/core/error.h"
 #include "unnoise/core/files.h"
@@ -203,18 +204,6 @@ void draw_samples(const Network& network, int64_t count, const std::string& file
   unnoise::write_png(file, unnoise::inverted(unnoise::image_grid(images_of(x), 8)));
 }
 
-void draw_loss(const std::vector<double>& losses, const std::string& file) {
-  std::vector<double> steps;
-  for (size_t i = 0; i < losses.size(); ++i) steps.push_back(static_cast<double>(i + 1));
-  const unnoise::LinePlot plot{.title = "Loss",
-                               .x_label = "step",
-                               .y_label = "mean squared error",
-                               .curves = {{.name = "loss", .x = steps, .y = losses, .smoothing = 0.95}},
-                               .log_y = true,
-                               .legend = false};
-  unnoise::write_file_atomic(file, unnoise::to_svg(plot));
-}
-
 void run(const Options& options) {
   if (options.batch_size < 1 || options.samples < 1)
     throw unnoise::usage_error("--batch-size and --samples: expected at least 1");
@@ -230,7 +219,7 @@ void run(const Options& options) {
   Rng figures(1);  // their own stream, so that they do not change the training
   const auto few = pictures.slice(0, 0, 8);
   draw_corruption(nullptr, few, folder + "/corruption.svg", figures);
-  draw_loss(train(network, pictures, options, rng), folder + "/loss.svg");
+  examples::draw_loss(train(network, pictures, options, rng), "mean squared error", folder + "/loss.svg");
   unnoise::save_safetensors(folder + "/network.safetensors", network.weights->state());
 
   const c10::NoGradGuard no_grad;

@@ -39,7 +39,8 @@ Command train_command() {
       "--train-data-dir DIR [options]",
       "Takes the options of diffusers' train_unconditional.py under their own names, and some more. Everything is "
       "written below "
-      "--output-dir: options.json, log.jsonl, loss.svg, samples, checkpoints, and at the end the model. Ctrl-C "
+      "--output-dir: options.json, log.jsonl, loss.csv, loss.svg, samples, checkpoints, and at the end the model. "
+      "Ctrl-C "
       "finishes the "
       "step and saves; --resume-from-checkpoint latest goes on exactly from there. --num-processes trains with "
       "several processes on this machine; torchrun or Slurm start them on several (docs/several-processes.md).",

@@ -76,6 +76,21 @@ def test_train_takes_the_options_of_the_script():
         assert takes_value == (default is not False), row
 
 
+@pytest.mark.parametrize("flag, words", [
+    ("--optimizer", "adamw adam sgd adamw8bit muon"), ("--loss", "l2 l1 huber"), ("--objective", "ddpm edm flow"),
+    ("--loss-weighting", "standard min_snr soft_min_snr p2 truncated_snr edm"), ("--timestep-sampling", "uniform logit_normal"),
+    ("--lr-scheduler", "linear cosine cosine_with_restarts polynomial constant constant_with_warmup piecewise_constant"),
+    ("--prediction-type", "epsilon sample v_prediction"), ("--image-mode", "grey rgb"),
+    ("--ddpm-beta-schedule", "linear scaled_linear squaredcos_cap_v2 laplace sigmoid exp"),
+])
+def test_help_and_completion_know_the_words_of_an_option(flag, words):
+    text = re.sub(r"\n {10,}", " ", run("help", "train").stdout)
+    row = next(line for line in text.splitlines() if line.startswith(f"  {flag} "))
+    assert f"one of {', '.join(words.split())}" in row
+    assert f'{flag}) _unnoise_words "{words}"' in run("completion", "bash").stdout
+    assert f"({words})" in next(line for line in run("completion", "zsh").stdout.splitlines() if f"'{flag}=[" in line)
+
+
 def test_version():
     assert re.fullmatch(r"unnoise \d+\.\d+\.\d+\n", run("--version").stdout)
 
@@ -108,6 +123,8 @@ def test_a_missing_module_is_explained(tmp_path):
     (["train", "--train_batchsize", "3"], 'unknown flag "--train_batchsize"', "Did you mean --train-batch-size?"),
     (["train", "--resolution", "big"], '--resolution: expected a whole number, found "big"', "--resolution INT"),
     (["train", "--mixed_precision", "bf61"], '--mixed-precision: "bf61" is not one of no, fp16, bf16', 'Did you mean "bf16"?'),
+    (["train", "--optimizer", "moun"], '--optimizer: "moun" is not one of adamw, adam, sgd, adamw8bit, muon', 'Did you mean "muon"?'),
+    (["train", "--objective", "flaw"], '--objective: "flaw" is not one of ddpm, edm, flow', 'Did you mean "flow"?'),
     (["train", "--learning-rate"], "--learning-rate: a value is missing", "--learning-rate NUMBER"),
     (["sample", "pictures"], 'unexpected word "pictures"', "Options start with two dashes."),
     (["sample", "--num-image", "3"], 'unknown flag "--num-image"', "Did you mean --num-images?"),

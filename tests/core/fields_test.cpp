@@ -28,10 +28,10 @@ struct Options {
                       field("use_ema", &O::use_ema, "average the weights"),
                       field("batch_size", &O::batch_size, "pictures a step"),
                       section("Rest"),
-                      field("learning_rate", &O::learning_rate, "rate"),
+                      field("learning_rate", &O::learning_rate, "rate", "tuned"),
                       field("output", &O::output, "folder"),
                       field("color", &O::color, "a color"),
-                      field("limit", &O::limit, "at most"),
+                      field("limit", &O::limit, "at most", "tuned"),
                       field("seeds", &O::seeds, "seeds")};
   }
 };
@@ -103,6 +103,20 @@ TEST(Fields, RowsParseFlagsAndShowDefaults) {
   EXPECT_EQ(o.seeds, (std::vector<int64_t>{5, 6, 7}));
   EXPECT_THAT(message_of([&] { rows[1].set("1.5"); }),
               ::testing::HasSubstr("--batch-size: expected a whole number, found \"1.5\""));
+}
+
+TEST(Fields, AreFoundByTheirMark) {
+  EXPECT_THAT(marked_fields<Options>("tuned"), ::testing::ElementsAre("learning_rate", "limit"));
+  EXPECT_THAT(marked_fields<Options>("other"), ::testing::IsEmpty());
+}
+
+TEST(Fields, NullIsNoneAndTheEmptyList) {
+  Options o;
+  o.limit = 3;
+  assign_json(o, Json{{"limit", nullptr}, {"seeds", nullptr}}, "f");
+  EXPECT_EQ(o.limit, std::nullopt);
+  EXPECT_TRUE(o.seeds.empty());
+  EXPECT_THAT(message_of([&] { assign_json(o, Json{{"seeds", 3}}, "f"); }), ::testing::HasSubstr("seeds: expected a list"));
 }
 
 TEST(NearestName, FindsTyposAndRefusesStrangers) {

@@ -102,6 +102,20 @@ def test_an_exponential_average_is_rebuilt_too(unnoise, folder, run_folder, tmp_
     assert weights_error(load_file(tmp_path / "rebuilt" / WEIGHTS), load_file(tmp_path / "direct" / WEIGHTS)) < 1e-3
 
 
+def test_several_half_lives_are_each_what_they_would_be_alone(unnoise, folder, tmp_path):
+    from diffusers import DDPMPipeline
+    train(folder, tmp_path / "both", "--ema-halflife", "0.03,0.1", "--ema-rampup", 0, "--checkpointing-steps", 96)
+    for halflife in ("0.03", "0.1"):
+        train(folder, tmp_path / halflife, "--ema-halflife", halflife, "--ema-rampup", 0)
+    first, second = tmp_path / "both", tmp_path / "both/ema/halflife-0.1"
+    for ours, alone in ((first, tmp_path / "0.03"), (second, tmp_path / "0.1")):
+        assert (ours / WEIGHTS).read_bytes() == (alone / WEIGHTS).read_bytes()
+    assert (first / WEIGHTS).read_bytes() != (second / WEIGHTS).read_bytes()
+    assert (tmp_path / "both/checkpoint-96/unet_ema_halflife_0.1/config.json").is_file()
+    DDPMPipeline.from_pretrained(second)
+    unnoise("sample", "--model", second, "--num-images", 1, "--num-inference-steps", 2, "--output", tmp_path / "drawn")
+
+
 def test_an_earlier_step(unnoise, folder, run_folder, tmp_path):
     unnoise("ema", "--run", run_folder, "--step", 48, "--sigma-rel", 0.1, "--output", tmp_path / "early")
     stored = load_file(run_folder / "ema/step-000048-sigma-0.1.safetensors")
@@ -116,8 +130,9 @@ def test_diffusers_loads_the_rebuilt_folder(unnoise, run_folder, tmp_path):
     assert all(torch.equal(value, ours[key]) for key, value in pipeline.unet.state_dict().items())
 
 
-@pytest.mark.parametrize("extra", [("--ema-sigma-rel", "0.05,0.1"), ("--use-ema", "--ema-sigma-rel", "0.1"), ("--ema-halflife", "0.1")],
-                         ids=["power functions", "warm-up and a power function", "half-life"])
+@pytest.mark.parametrize("extra", [("--ema-sigma-rel", "0.05,0.1"), ("--use-ema", "--ema-sigma-rel", "0.1"), ("--ema-halflife", "0.1"),
+                                   ("--ema-halflife", "0.03,0.1,0.29", "--ema-sigma-rel", "0.1")],
+                         ids=["power functions", "warm-up and a power function", "half-life", "half-lives and a power function"])
 def test_resuming_equals_never_having_stopped(folder, tmp_path, extra):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     extra = (*extra, "--checkpointing-steps", 40)
@@ -249,6 +264,8 @@ def test_wrong_use_is_explained(unnoise, run_folder, tmp_path, args, code, error
     (("--ema-sigma-rel", "0.1", "--ema-snapshot-steps", 0), "--ema-snapshot-steps: expected at least 1"),
     (("--ema-snapshot-steps", 10), "there is nothing to store without --ema-sigma-rel"),
     (("--ema-halflife", 0), "--ema-halflife: expected above 0"),
+    (("--ema-halflife", "1,-1"), "--ema-halflife: expected above 0"),
+    (("--ema-halflife", "1,1"), "--ema-halflife: 1 is there twice"),
     (("--ema-halflife", 1, "--ema-rampup", -1), "--ema-rampup: expected at least 0"),
 ])
 def test_wrong_averages_are_refused(folder, tmp_path, args, error):
@@ -258,7 +275,7 @@ def test_wrong_averages_are_refused(folder, tmp_path, args, error):
 
 def test_other_averages_on_resuming_are_refused(folder, run_folder, tmp_path):
     shutil.copytree(run_folder, tmp_path / "run")
-    for extra, error in ((("--ema-sigma-rel", "0.07,0.1"), "of another kind"), (("--ema-sigma-rel", "0.05,0.2"), "kept no average of 0.2"),
+    for extra, error in ((("--ema-sigma-rel", "0.07,0.1"), "of another kind"), (("--ema-sigma-rel", "0.05,0.2"), "--ema-sigma-rel 0.2"),
                          (("--ema-halflife", 1), "of another kind")):
         done = subprocess.run([BUILD / "unnoise", *arguments(folder, tmp_path / "run", *extra, "--resume-from-checkpoint", "latest")],
                               capture_output=True, text=True)

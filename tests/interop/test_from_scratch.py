@@ -168,10 +168,13 @@ def posts(tmp_path_factory):
         for loss in ("l1", "l2", "huber"):
             for block in ("resnet", "convnext"):
                 folder = tmp_path_factory.mktemp("annotated")
-                done = run("example_annotated", "--output-dir", folder, "--pictures", 20, "--batch-size", 4, "--epochs", 1,
-                           "--timesteps", T, "--samples", 2, "--schedule", schedule, "--loss", loss, "--block", block)
-                out[schedule, loss, block] = done.stdout, folder
+                out[schedule, loss, block] = train_annotated(folder, schedule, loss, block), folder
     return out
+
+
+def train_annotated(folder, schedule, loss, block, *extra):
+    return run("example_annotated", "--output-dir", folder, "--pictures", 20, "--batch-size", 4, "--epochs", 1, "--timesteps", T, "--samples", 2,
+               "--schedule", schedule, "--loss", loss, "--block", block, *extra).stdout
 
 
 def test_all_schedules_losses_and_blocks_train(posts):
@@ -185,13 +188,16 @@ def test_all_schedules_losses_and_blocks_train(posts):
     assert len(trained) == len(posts)  # each option does something
 
 
-@pytest.mark.parametrize("schedule, block", [("linear", "resnet"), ("cosine", "convnext"), ("quadratic", "resnet"),
-                                             ("sigmoid", "convnext")])
+@pytest.mark.parametrize("schedule, block, self_condition", [("linear", "resnet", False), ("cosine", "convnext", False), ("quadratic", "resnet", False),
+                                                             ("sigmoid", "convnext", False), ("linear", "resnet", True)])
 @torch.no_grad()
-def test_frames_are_those_of_algorithm_2(posts, schedule, block):
+def test_frames_are_those_of_algorithm_2(posts, tmp_path, schedule, block, self_condition):
     """DDPM's algorithm 2 in float64 with the trained weights and the same noise; none is added at the last step."""
-    folder = posts[schedule, "l2", block][1]
-    net = Net({k: v.double() for k, v in load_file(folder / "network.safetensors").items()}, block)
+    folder = tmp_path if self_condition else posts[schedule, "l2", block][1]
+    if self_condition:
+        train_annotated(folder, schedule, "l2", block, "--self-condition")
+    net = Net({k: v.double() for k, v in load_file(folder / "network.safetensors").items()}, block, self_condition=self_condition)
+    guess = torch.zeros(2, 1, 28, 28, dtype=torch.float64)
     g = torch.Generator().manual_seed(3)
     x = torch.randn(2, 1, 28, 28, generator=g).double()
     beta = betas(schedule)
@@ -199,7 +205,8 @@ def test_frames_are_those_of_algorithm_2(posts, schedule, block):
     gif = Image.open(folder / "reverse.gif")
     assert gif.n_frames == T and gif.info["loop"] == 0
     for i, t in enumerate(reversed(range(T))):
-        eps = net(x, torch.full((2,), float(t)))
+        eps = net(x, torch.full((2,), float(t)), guess) if self_condition else net(x, torch.full((2,), float(t)))
+        guess = (x - (1 - abar[t]).sqrt() * eps) / abar[t].sqrt()
         x = (x - beta[t] / (1 - abar[t]).sqrt() * eps) / (1 - beta[t]).sqrt()
         if t > 0:
             variance = beta[t] * (1 - abar[t - 1]) / (1 - abar[t])

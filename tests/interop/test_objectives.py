@@ -41,6 +41,10 @@ FOLDERS = {
     "flow": (["--objective", "flow"], "DDPMPipeline", "FlowMatchEulerDiscreteScheduler"),
     "v": (["--prediction-type", "v_prediction", "--loss-weighting", "edm"], "DDPMPipeline", "DDPMScheduler"),
     "learned_variance": (["--learned-variance"], "DDPMPipeline", "DDPMScheduler"),
+    "betas": (["--ddpm-beta-start", 0.001, "--ddpm-beta-end", 0.004, "--ddpm-beta-schedule", "scaled_linear"], "DDPMPipeline", "DDPMScheduler"),
+    "zero_snr": (["--ddpm-rescale-betas-zero-snr", "true", "--prediction-type", "v_prediction"], "DDPMPipeline", "DDPMScheduler"),
+    "trained_betas": (["--ddpm-num-steps", 12, "--ddpm-trained-betas", ",".join(f"0.{i:02}" for i in range(1, 13)),
+                       "--ddpm-num-inference-steps", 12], "DDPMPipeline", "DDPMScheduler"),
     "augmented": (["--augment", 0.5, "--objective", "flow"], "DDPMPipeline", "FlowMatchEulerDiscreteScheduler"),
 }
 
@@ -59,12 +63,41 @@ def test_diffusers_samples_the_folder_as_it_was_trained(unnoise, pictures, tmp_p
     assert pipeline.unet.config.in_channels == 3
     if name == "edm_sigma_data":
         assert pipeline.scheduler.config.sigma_data == 0.7
+    if name == "betas":
+        assert (pipeline.scheduler.betas[0].item(), pipeline.scheduler.betas[-1].item()) == pytest.approx((0.001, 0.004))
+    if name == "zero_snr":
+        assert pipeline.scheduler.alphas_cumprod[-1] == 0
+    if name == "trained_betas":
+        assert pipeline.scheduler.config.trained_betas == [i / 100 for i in range(1, 13)]
     pipeline.set_progress_bar_config(disable=True)
     theirs = torch.from_numpy(pipeline(batch_size=2, num_inference_steps=10, generator=torch.Generator().manual_seed(5), output_type="np").images)
     unnoise("sample", "--model", out, "--num-images", 2, "--num-inference-steps", 10, "--seed", 5, "--save-tensor", tmp_path / "s.safetensors")
     ours = (load_file(tmp_path / "s.safetensors")["samples"] / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
     assert relative_error(ours, theirs) < 1e-4  # 10 steps of float32 in two orders of summation
     assert f'DiffusionPipeline.from_pretrained("run")' in (out / "README.md").read_text()
+
+
+def test_the_betas_decide_the_noise_of_training(unnoise, pictures, tmp_path):
+    for name, flags in (("plain", []), ("quiet", ["--ddpm-beta-end", 0.004])):
+        unnoise(*arguments(pictures, tmp_path / name, *flags))
+    first = {name: json.loads((tmp_path / name / "log.jsonl").read_text().splitlines()[0])["loss"] for name in ("plain", "quiet")}
+    assert first["plain"] != first["quiet"]
+    # A model that starts from the folder goes on with its betas.
+    unnoise("train", "--train-data-dir", pictures, "--pretrained", tmp_path / "quiet", "--output-dir", tmp_path / "on", "--max-train-steps", 1,
+            "--train-batch-size", 4, "--save-images-epochs", 0)
+    assert json.loads((tmp_path / "on/scheduler/scheduler_config.json").read_text())["beta_end"] == 0.004
+
+
+@pytest.mark.parametrize("flags, error", [
+    (["--ddpm-rescale-betas-zero-snr", "true"], "Add --prediction-type v_prediction"),
+    (["--objective", "flow", "--ddpm-beta-end", 0.01], "--ddpm-beta-end does not go with --objective flow"),
+    (["--objective", "edm", "--ddpm-trained-betas", "0.1"], "--ddpm-trained-betas does not go with --objective edm"),
+    (["--ddpm-trained-betas", "0.1,0.2"], "trained_betas: expected num_train_timesteps = 1000 values, found 2"),
+    (["--ddpm-beta-start", 0], "beta"),
+])
+def test_betas_that_make_no_schedule_are_refused(pictures, tmp_path, flags, error):
+    done = subprocess.run([BUILD / "unnoise", *arguments(pictures, tmp_path / "run", *flags)], capture_output=True, text=True)
+    assert done.returncode == 2 and error in done.stderr and not (tmp_path / "run").exists(), done.stderr
 
 
 def test_diffusers_refuses_what_it_would_sample_wrongly(unnoise, pictures, tmp_path):

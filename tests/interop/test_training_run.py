@@ -1,4 +1,5 @@
 """The training job as a user runs it: what it leaves behind, what diffusers makes of it, and that stopping never changes the result."""
+import csv
 import gzip
 import json
 import os
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import time
 import warnings
+import xml.etree.ElementTree
 
 import numpy as np
 import pytest
@@ -57,6 +59,7 @@ def steps(out):
 
 def assert_same_run(a, b):
     assert steps(a) == steps(b)
+    assert (a / "loss.csv").read_bytes() == (b / "loss.csv").read_bytes()
     for name in ("unet/diffusion_pytorch_model.safetensors",):
         ours, theirs = load_file(a / name), load_file(b / name)
         assert ours.keys() == theirs.keys()
@@ -79,7 +82,7 @@ def test_the_run_folder_holds_what_the_documentation_says(unnoise, data, config,
     out = tmp_path / "run"
     unnoise(*arguments(data, config, out, "--num-epochs", 2, "--save-images-epochs", 1, "--eval-batch-size", 4, "--ddpm-num-inference-steps", 5,
                        "--checkpoints-total-limit", 2, "--checkpointing-steps", 1))
-    for name in ("options.json", "log.jsonl", "loss.svg", "README.md", "model_index.json", "unet/config.json", "scheduler/scheduler_config.json",
+    for name in ("options.json", "log.jsonl", "loss.csv", "loss.svg", "README.md", "model_index.json", "unet/config.json", "scheduler/scheduler_config.json",
                  "samples/epoch-0001.png", "samples/epoch-0002.png"):
         assert (out / name).is_file(), name
     assert sorted(p.name for p in out.glob("checkpoint-*")) == ["checkpoint-5", "checkpoint-6"]
@@ -92,6 +95,69 @@ def test_the_run_folder_holds_what_the_documentation_says(unnoise, data, config,
     assert [e.step for e in events.Scalars("loss")] == [1, 2, 3, 4, 5, 6]
     assert np.allclose([e.value for e in events.Scalars("loss")], [r["loss"] for r in steps(out)], rtol=1e-6)  # stored as float32
     assert len(events.Images("test_samples")) == 2
+
+
+def test_loss_csv_has_a_row_a_step_and_the_plot_both_scales(uninterrupted):
+    """Course row 1.22."""
+    rows = list(csv.DictReader((uninterrupted / "loss.csv").open()))
+    assert list(rows[0]) == ["step", "epoch", "loss", "lr", "grad_norm", "ema_decay"] and len(rows) == 12
+    assert [{key: float(value) for key, value in row.items()} for row in rows] == steps(uninterrupted)
+    svg = xml.etree.ElementTree.parse(uninterrupted / "loss.svg").getroot()
+    texts = ["".join(node.itertext()) for node in svg.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"loss", "loss, logarithmic", "mean of an epoch"} <= set(texts)
+    dots = [node for node in svg.iter() if node.tag.endswith("circle")]
+    assert len(dots) >= 2 * 4  # a mean an epoch in each of the two
+
+
+def test_samples_and_checkpoints_fire_by_the_scripts_rules(unnoise, data, config, tmp_path):
+    """Course row 1.33: every second of five epochs, counted from 0. A rate of 0 leaves the network alone: pictures differ by their noise only."""
+    out = tmp_path / "run"
+    unnoise(*arguments(data, config, out, "--num-epochs", 5, "--save-images-epochs", 2, "--eval-batch-size", 4, "--ddpm-num-inference-steps", 5,
+                       "--learning-rate", 0, "--adam-weight-decay", 0, "--no-use-ema"))
+    grids = sorted((out / "samples").iterdir())
+    assert [p.name for p in grids] == ["epoch-0001.png", "epoch-0003.png", "epoch-0005.png"]  # epochs 0, 2 and 4
+    pixels = [np.asarray(Image.open(p)) for p in grids]
+    assert pixels[0].std() > 0 and all(np.array_equal(pixels[0], other) for other in pixels[1:])
+
+
+def test_the_checkpoints_that_the_scripts_own_tests_expect(unnoise, data, config, tmp_path):
+    """Course row 1.30: 6 pictures, one a step, a checkpoint every 2 steps."""
+    six, out = tmp_path / "six", tmp_path / "run"
+    six.mkdir()
+    for path in sorted(data.iterdir())[:6]:
+        shutil.copy(path, six)
+    one = ("--train_batch_size", 1, "--gradient-accumulation-steps", 1)
+    names = lambda folder: {int(p.name.split("-")[1]) for p in folder.glob("checkpoint-*")}
+    unnoise(*arguments(six, config, tmp_path / "limited", *one, "--num-epochs", 1, "--checkpoints-total-limit", 2))
+    assert names(tmp_path / "limited") == {4, 6}
+    unnoise(*arguments(six, config, out, *one, "--num-epochs", 1))
+    assert names(out) == {2, 4, 6}
+    unnoise(*arguments(six, config, out, *one, "--num-epochs", 2, "--resume-from-checkpoint", "checkpoint-6", "--checkpoints-total-limit", 2))
+    assert names(out) == {10, 12}
+
+
+def test_dropout_is_that_of_the_flag(unnoise, data, config, uninterrupted, tmp_path):
+    unnoise(*arguments(data, config, tmp_path / "run", "--dropout", 0.3))
+    assert json.loads((tmp_path / "run/unet/config.json").read_text())["dropout"] == 0.3  # the configuration says 0.1
+    assert steps(tmp_path / "run")[0]["loss"] != steps(uninterrupted)[0]["loss"]
+    done = subprocess.run([BUILD / "unnoise", *arguments(data, config, tmp_path / "wrong", "--dropout", 1.5)], capture_output=True, text=True)
+    assert done.returncode == 2 and "dropout" in done.stderr and not (tmp_path / "wrong").exists()
+
+
+def test_a_dead_network_and_a_loss_that_explodes_are_said(unnoise, data, config, tmp_path):
+    """(10 + snr)^-1000000 is exactly zero, and so is the gradient."""
+    dead = unnoise(*arguments(data, config, tmp_path / "dead", "--loss-weighting", "p2", "--p2-k", 10, "--p2-gamma", 1e6, "--adam-weight-decay", 0,
+                              "--num-epochs", 6))
+    assert dead.stderr.count("the network is dead") == 1
+    high = unnoise(*arguments(data, config, tmp_path / "high", "--learning-rate", 30, "--optimizer", "sgd", "--adam-weight-decay", 0,
+                              "--lr-scheduler", "constant_with_warmup", "--lr-warmup-steps", 400, "--num-epochs", 40, "--checkpointing-steps", 0),
+                   check=False)
+    assert high.stderr.count("the loss is exploding") == 1, high.stderr[-2000:]
+
+
+def test_what_a_script_passes_in_vain_is_said(unnoise, data, config, tmp_path):
+    done = unnoise(*arguments(data, config, tmp_path / "run", "--num-epochs", 1, "--enable_xformers_memory_efficient_attention", "--cache_dir", "here"))
+    assert done.stderr.count("xformers is not used") == 1 and done.stderr.count("--cache-dir here: not used") == 1
 
 
 def test_diffusers_loads_the_model_without_a_warning_and_draws_the_same(unnoise, uninterrupted, tmp_path):
@@ -224,6 +290,22 @@ def test_training_starts_from_a_pretrained_folder(unnoise, data, uninterrupted, 
     ours = load_file(out / "unet/diffusion_pytorch_model.safetensors")
     theirs = load_file(uninterrupted / "unet/diffusion_pytorch_model.safetensors")
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)  # a step of rate 0 leaves the weights as they came
+
+
+def test_the_first_loss_is_that_of_the_loaded_model(unnoise, data, uninterrupted, tmp_path):
+    """Course row 1.35, computed with diffusers: one picture, so that the batch is known, and the run's own noise."""
+    from diffusers import DDPMPipeline
+    (tmp_path / "one").mkdir()
+    Image.open(sorted(data.iterdir())[0]).resize((16, 16)).save(tmp_path / "one/0.png")
+    unnoise("train", "--train-data-dir", tmp_path / "one", "--pretrained", uninterrupted, "--output-dir", tmp_path / "run", "--max-train-steps", 1,
+            "--train-batch-size", 1, "--save-images-epochs", 0, "--dropout", 0, "--seed", 3)
+    pipeline = DDPMPipeline.from_pretrained(uninterrupted)
+    generator = torch.Generator().manual_seed(3)
+    x0 = torch.from_numpy(np.asarray(Image.open(tmp_path / "one/0.png"), np.float32)[None, None] / 127.5 - 1)
+    eps, t = torch.randn(x0.shape, generator=generator), torch.randint(0, 1000, (1,), generator=generator)
+    with torch.no_grad():
+        theirs = torch.nn.functional.mse_loss(pipeline.unet.eval()(pipeline.scheduler.add_noise(x0, eps, t), t).sample, eps).item()
+    assert steps(tmp_path / "run")[0]["loss"] == pytest.approx(theirs, rel=1e-4)
 
 
 def test_8_bit_adamw_loses_what_adamw_loses(unnoise, data, tmp_path):

@@ -57,7 +57,11 @@ TEST(Bench, RefusesWhatMakesNoSense) {
   EXPECT_THAT(with([](auto& o) { o.names = {"cifar"}; }), ThrowsMessage<Error>(HasSubstr("cifar10")));
   EXPECT_THAT(with([](auto& o) { o.repeats = 0; }), ThrowsMessage<Error>(HasSubstr("--repeats")));
   EXPECT_THAT(with([](auto& o) { o.batch_size = -1; }), ThrowsMessage<Error>(HasSubstr("--batch-size")));
-  EXPECT_THAT(with([](auto& o) { o.mixed_precision = MixedPrecision::fp16; }), ThrowsMessage<Error>(HasSubstr("fp16")));
+  EXPECT_THAT(with([](auto& o) {
+                o.mixed_precision = Precision::fp16;
+                o.device = "cpu";
+              }),
+              ThrowsMessage<Error>(HasSubstr("fp16")));
 }
 
 TEST(Machine, SetsWhatTheOptionsSay) {

@@ -10,9 +10,12 @@
 
 #include "unnoise/core/base64.h"
 #include "unnoise/core/error.h"
+#include "unnoise/data/dataset.h"
 #include "unnoise/recipes/comparison.h"
 #include "unnoise/recipes/halving.h"
 #include "unnoise/recipes/html.h"
+#include "unnoise/recipes/machine.h"
+#include "unnoise/recipes/recipe_data.h"
 #include "unnoise/recipes/recipe_library.h"
 #include "unnoise/recipes/sweep_grid.h"
 #include "unnoise/recipes/sweep_state.h"
@@ -103,6 +106,44 @@ TEST(RecipeFile, OptionsAndRecipeAreTheSameRun) {
   EXPECT_EQ(again.model_config_name_or_path, "butterflies");
   EXPECT_EQ(again.output_dir, TrainOptions().output_dir);
   EXPECT_TRUE(states_steps(recipe));
+  EXPECT_EQ(recipe_from_json(to_json(recipe), "r"), recipe);
+}
+
+// Course row 1.37: all settings, also those that nobody set; nothing that says where.
+TEST(RecipeFile, OfOptionsHoldsEverySetting) {
+  const Recipe recipe = recipe_from_options({});
+  for (const char* name : {"seed", "threads", "learning_rate", "adam_epsilon", "p2_k", "lr_scheduler", "kernels"})
+    EXPECT_EQ(recipe.train.at(name), to_json(TrainOptions()).at(name)) << name;
+  for (const char* name : {"output_dir", "hub_token", "hub_token_file", "recipe", "train_data_dir", "cache_dir"})
+    EXPECT_FALSE(recipe.train.contains(name)) << name;
+}
+
+// The book's recipes name the pictures they were run with, by count and hash.
+TEST(RecipeBook, IsOfThePicturesThatAreInstalledHere) {
+  int checked = 0;
+  for (const fs::path& file : recipe_files({fs::path(UNNOISE_TEST_DATA) / "../../recipes"})) {
+    Recipe recipe = read_recipe(file);
+    EXPECT_TRUE(recipe.train.contains("seed") || !recipe.data.hash) << file;
+    try {
+      open_dataset({.path_or_name = recipe.data.source});
+    } catch (const Error&) {
+      continue;  // not installed here
+    }
+    EXPECT_TRUE(recipe.data.count && recipe.data.hash && recipe.made_with.contains("unnoise")) << file;
+    EXPECT_NO_THROW(check_and_record_data(recipe, DataCheck::refuse, {})) << file;
+    ++checked;
+    recipe.data.hash = "pixels-0123456789abcdef";
+    EXPECT_THROW(check_and_record_data(recipe, DataCheck::refuse, {}), Error) << file;
+  }
+  if (checked == 0) GTEST_SKIP() << "no data set of the book is installed";
+}
+
+TEST(MadeWith, SaysWhatNumbersDependOn) {
+  const Json versions = made_with();
+  for (const char* key : {"unnoise", "diffusers", "libtorch", "compiler", "processor", "instructions"})
+    EXPECT_TRUE(versions.at(key).is_string()) << key;
+  EXPECT_THAT(versions["libtorch"].get<std::string>(), ::testing::StartsWith("2."));
+  EXPECT_FALSE(versions["instructions"].get<std::string>().empty());
 }
 
 TEST(RecipeSettings, AnyFieldOfTheTablesByItsFlagOrAnAlias) {
@@ -192,9 +233,11 @@ RunSummary pretended_run(const std::string& name, double rate, double held_out, 
   run.result.status = std::move(status);
   run.result.held_out = HeldOutEpsError{held_out, std::vector<double>(10, held_out), 8, true};
   run.result.seconds = 3;
+  run.result.cpu_seconds = 7;
   for (int step = 1; step <= 30; ++step) run.series["loss"].emplace_back(step, 1.0 / step);
   run.steps = 30;
-  run.command = "unnoise recipe run <" + name + ">";
+  run.repeat_command = "unnoise recipe run";
+  run.repeat_file = fs::path(UNNOISE_TEST_DATA) / "../../recipes/digits-8.json";
   return run;
 }
 
@@ -207,7 +250,9 @@ TEST(Compare, RanksFinishedRunsFirstAndShowsWhatDiffers) {
   const auto table = table_of(comparison);
   ASSERT_EQ(table.rows.size(), 3u);
   EXPECT_EQ(table.rows[0][1] + table.rows[1][1] + table.rows[2][1], "abc");
-  EXPECT_THAT(table.columns, ::testing::IsSupersetOf({"learning_rate", "held_out", "loss", "time", "memory"}));
+  EXPECT_THAT(table.columns,
+              ::testing::IsSupersetOf({"learning_rate", "held_out", "loss", "time", "cpu time", "memory"}));
+  EXPECT_THAT(table.rows[0], ::testing::Contains("7 s"));
   CompareOptions highest;
   highest.highest = true;
   EXPECT_EQ(compare_runs({pretended_run("a", 1, 0.1), pretended_run("b", 1, 0.2)}, highest).runs[0].run.name, "b");
@@ -260,17 +305,62 @@ TEST(Compare, LossesOfDifferentObjectivesComeWithACaution) {
   b.options["prediction_type"] = "v_prediction";
   CompareOptions by_loss;
   by_loss.rank_by = "loss";
-  EXPECT_THAT(compare_runs({a, b}, by_loss).note, HasSubstr("cannot be compared"));
+  EXPECT_THAT(compare_runs({a, b}, by_loss).note, AllOf(HasSubstr("prediction_type"), HasSubstr("cannot be compared")));
   EXPECT_EQ(compare_runs({a, b}, {}).note, "");
+  b.options.erase("prediction_type");  // a run of an earlier version: the default, as the other's
+  EXPECT_EQ(compare_runs({a, b}, by_loss).note, "");
+}
+
+// Every one of these changes what is averaged into the loss; none of those below does.
+TEST(Compare, WhatDecidesTheLossIsMarkedInTheTable) {
+  const auto note = [](const char* option, const Json& value) {
+    auto a = pretended_run("a", 1, 0.1), b = a;
+    EXPECT_TRUE(b.options.contains(option)) << option;
+    b.options[option] = value;
+    CompareOptions by_loss;
+    by_loss.rank_by = "loss";
+    return compare_runs({a, b}, by_loss).note;
+  };
+  for (const auto& [option, value] : {std::pair<const char*, Json>{"objective", "edm"},
+                                      {"ddpm_beta_end", 0.01},
+                                      {"ddpm_rescale_betas_zero_snr", true},
+                                      {"sigma_data", 0.3},
+                                      {"learned_variance", true},
+                                      {"loss", "l1"},
+                                      {"loss_weighting", "p2"},
+                                      {"p2_gamma", 0.5},
+                                      {"p2_k", 2},
+                                      {"snr_gamma", 1},
+                                      {"timestep_sampling", "logit_normal"},
+                                      {"logit_mean", 1},
+                                      {"logit_std", 2},
+                                      {"noise_offset", 0.1},
+                                      {"input_perturbation", 0.1},
+                                      {"immiscible_noise", true},
+                                      {"augment", 0.1},
+                                      {"resolution", 16}})
+    EXPECT_THAT(note(option, value), HasSubstr(std::string(option) + " differ")) << option;
+  for (const auto& [option, value] : {std::pair<const char*, Json>{"learning_rate", 0.5},
+                                      {"seed", 3},
+                                      {"low_discrepancy", true},
+                                      {"uncertainty_weighting", true},
+                                      {"gradient_times_loss", true},
+                                      {"use_ema", true},
+                                      {"dropout", 0.1}})
+    EXPECT_EQ(note(option, value), "") << option;
 }
 
 TEST(Compare, ThePageHoldsEverythingItself) {
   const std::string page =
       comparison_html(compare_runs({pretended_run("a", 1e-4, 0.1), pretended_run("b", 2e-4, 0.2)}, {}), "A & B");
   EXPECT_THAT(page, AllOf(HasSubstr("<title>A &amp; B</title>"), HasSubstr("data:image/svg+xml;base64,"),
-                          HasSubstr("unnoise recipe run &lt;a&gt;"), HasSubstr("prefers-color-scheme: dark"),
-                          HasSubstr("name=\"viewport\"")));
-  EXPECT_THAT(page, AllOf(Not(HasSubstr("<script")), Not(HasSubstr("src=\"http")), Not(HasSubstr("href="))));
+                          HasSubstr("prefers-color-scheme: dark"), HasSubstr("name=\"viewport\"")));
+  EXPECT_THAT(page, AllOf(Not(HasSubstr("<script")), Not(HasSubstr("src=\"http")), Not(HasSubstr("href=\"http"))));
+  // How to repeat a run is in the page, and no path of the disk that it was made on.
+  const std::string recipe = read_file(fs::path(UNNOISE_TEST_DATA) / "../../recipes/digits-8.json");
+  EXPECT_THAT(page, AllOf(HasSubstr("<code>unnoise recipe run a-digits-8.json --output-dir again</code>"),
+                          HasSubstr("download=\"a-digits-8.json\" href=\"" + data_uri("application/json", recipe)),
+                          HasSubstr("<pre>" + html_escaped(recipe)), Not(HasSubstr(UNNOISE_TEST_DATA))));
 }
 
 TEST(Html, Base64OfTheStandard) {  // RFC 4648, section 10

@@ -53,6 +53,33 @@ TEST(NoiseSchedule, AlphaBarsAreThoseOfDiffusers) {
   }
 }
 
+// Where the curves of signal and noise cross, computed in double from the papers' formulas.
+TEST(NoiseSchedule, SignalAndNoiseCrossWhereTheCourseSaysSo) {
+  const auto crossing = [](const NoiseOptions& options) {
+    const NoiseSchedule schedule(options);
+    int64_t t = 0;
+    while (schedule.alpha_bar(t) >= 0.5) ++t;
+    return t;
+  };
+  EXPECT_EQ(crossing({}), 259);
+  EXPECT_EQ(crossing({.beta_schedule = BetaSchedule::squaredcos_cap_v2}), 496);
+  EXPECT_EQ(crossing({.beta_start = .00085, .beta_end = .012, .beta_schedule = BetaSchedule::scaled_linear}), 354);
+}
+
+// The Annotated Diffusion Model's T = 300, likewise. Its own cosine caps beta at 0.9999, here as in diffusers it is
+// 0.999.
+TEST(NoiseSchedule, OfThreeHundredStepsEndsWhereTheAnnotatedModelsDoes) {
+  const auto last = [](BetaSchedule schedule) {
+    return NoiseSchedule({.num_train_timesteps = 300, .beta_schedule = schedule}).alpha_bar(299);
+  };
+  EXPECT_NEAR(last(BetaSchedule::linear), .0480584, 1e-6);
+  EXPECT_NEAR(last(BetaSchedule::scaled_linear), .114474, 1e-6);  // its "quadratic"
+  EXPECT_NEAR(last(BetaSchedule::sigmoid), .0478159, 1e-6);
+  EXPECT_NEAR(last(BetaSchedule::squaredcos_cap_v2), 2.69861e-8, 1e-12);
+  const NoiseSchedule cosine({.num_train_timesteps = 300, .beta_schedule = BetaSchedule::squaredcos_cap_v2});
+  EXPECT_NEAR(cosine.betas()[0].item<double>(), 1.56496e-4, 1e-8);
+}
+
 TEST(NoiseSchedule, AddNoiseFollowsEquation4PictureByPicture) {
   const NoiseSchedule schedule;
   const Tensor x0 = at::rand({3, 2, 4, 4}), eps = at::randn({3, 2, 4, 4});

@@ -24,6 +24,8 @@ TEST(Autocast, MultipliesInBfloat16WithinTheScopeOnly) {
       EXPECT_EQ(product_type(), at::kFloat);
     }
     EXPECT_EQ(product_type(), at::kBFloat16);
+    const AutocastScope half(Precision::fp16, at::kCPU);
+    EXPECT_EQ(product_type(), at::kHalf);
   }
   EXPECT_EQ(product_type(), at::kFloat);
 }
@@ -44,15 +46,16 @@ TEST(Autocast, SeesWeightsThatMovedBetweenTwoScopes) {
   EXPECT_EQ(w.scalar_type(), at::kFloat);
 }
 
-TEST(Autocast, RefusesFp16WithAHint) {
+TEST(Autocast, RefusesFp16OnAProcessorWithAHint) {
+  check_precision(Precision::fp16, at::kCUDA);
+  check_precision(Precision::bf16, at::kCPU);
   try {
-    const AutocastScope scope(Precision::fp16, at::kCPU);
+    check_precision(Precision::fp16, at::kCPU);
     FAIL();
   } catch (const Error& e) {
     EXPECT_EQ(e.kind(), ErrorKind::usage);
     EXPECT_NE(e.hint().find("bf16"), std::string::npos);
   }
-  EXPECT_EQ(product_type(), at::kFloat);
 }
 
 }  // namespace

@@ -13,6 +13,8 @@
 #include <cmath>
 
 #include "unnoise/core/error.h"
+#include "unnoise/training/optimizer.h"
+#include "unnoise/training/variational_bound.h"
 
 namespace unnoise {
 namespace {
@@ -197,6 +199,44 @@ TEST(TrainingLoss, OfLearnedUncertaintyIsLeastAtTheLogOfTheLoss) {
   uncertainty.parameters().back().detach().fill_(std::log(2.0));  // the bias
   const Loss shifted = example.loss({.uncertainty = &uncertainty});
   EXPECT_FLOAT_EQ(shifted.mean.item<float>(), plain.mean.item<float>() / 2 + std::log(2.0f));
+}
+
+// Two levels with very different losses: minimizing L / e^u + u brings u to log L at each of them.
+TEST(TrainingLoss, TeachesUncertaintyTheLogOfTheLossAtEachLevel) {
+  Rng rng(0);
+  Uncertainty uncertainty(rng);
+  Example example;
+  example.output = example.output * at::tensor({0.1f, 3.0f}).reshape({2, 1, 1, 1});
+  const Tensor losses = example.loss({}).per_sample;
+  ASSERT_GT(losses[1].item<double>(), 100 * losses[0].item<double>());
+  Optimizer adam(uncertainty.named_parameters(), {.type = OptimizerType::adam, .learning_rate = 0.01});
+  for (int i = 0; i < 1000; ++i) {
+    example.loss({.uncertainty = &uncertainty}).mean.backward();
+    adam.step();
+    adam.zero_grad();
+  }
+  const Tensor u = uncertainty(table_process(example.noise, epsilon)->snr(example.t));
+  EXPECT_LE((u - losses.log()).abs().max().item<double>(), 0.05);
+}
+
+// Nichol & Dhariwal 2021, eq. 16: L_simple + 0.001 L_vlb, where L_vlb sums T terms of which one is drawn.
+TEST(TrainingLoss, OfALearnedVarianceAddsTheBoundTimesAThousandthOfT) {
+  for (const int64_t T : {1000, 600}) {
+    Example example;
+    example.noise = NoiseSchedule({.num_train_timesteps = T});
+    const Tensor variance = at::full({2, 1, 1, 2}, 0.3), prediction = example.output;
+    example.output = at::cat({prediction, variance}, 1);
+    const Tensor xt = example.noise.add_noise(example.x0, example.eps, example.t);
+    const Tensor x0_seen = example.noise.x0_from(epsilon, xt, prediction, example.t);
+    const double bound =
+        variational_bound(example.noise, {example.x0, xt, x0_seen, variance, example.t}).mean().item<double>();
+    Example plain;
+    plain.noise = example.noise;
+    const double simple = plain.loss({}).mean.item<double>();
+    ASSERT_GT(std::abs(bound), 0.01);
+    EXPECT_NEAR(example.loss({.learned_variance = true}).mean.item<double>(),
+                simple + static_cast<double>(T) / 1000 * bound, 1e-4 * std::abs(bound));
+  }
 }
 
 TEST(TrainingLoss, OfALearnedVarianceMovesTheMeanAsBefore) {

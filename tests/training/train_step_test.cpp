@@ -171,6 +171,107 @@ TEST(TrainStep, StopsBeforeANonFiniteGradientTouchesAWeight) {
   EXPECT_TRUE(same(network.values(), before));
 }
 
+/// Answers with a multiple of the picture plus a multiple of what it is shown besides, and remembers what it saw.
+struct SelfConditioned {
+  Tensor weights = at::full({2}, 0.5).set_requires_grad(true);
+  mutable std::vector<Tensor> seen;
+
+  Tensor operator()(const Tensor& x, const Tensor&, const Tensor&) const {
+    seen.push_back(x);
+    return weights[0] * x.narrow(1, 0, 3) + weights[1] * x.narrow(1, 3, 3);
+  }
+};
+
+// Chen et al. 2023, "Analog Bits", algorithm 1: zeros, or the network's own estimate of x0, without its gradient.
+TEST(TrainStep, SelfConditioningShowsZerosOrTheFirstAnswerWithoutItsGradient) {
+  const auto process = ddpm();
+  const Tensor x0 = pictures(4);
+  Rng rng(3);
+  NoiseDraw draw = draw_noise(x0, *process, {.self_conditioning = true}, rng);
+  const Tensor xt = process->add_noise(x0, draw.eps, draw.level);
+  for (const bool own_answer : {false, true}) {
+    const SelfConditioned network;
+    Optimizer sgd({{"w", network.weights}}, {.type = OptimizerType::sgd});
+    TrainParts parts{std::cref(network), *process, {}, sgd};
+    parts.draw.self_conditioning = true;
+    draw.self_condition = own_answer;
+    train_step(parts, {.x0 = x0, .ends_group = false}, draw);
+    ASSERT_EQ(network.seen.size(), own_answer ? 2u : 1u);
+    EXPECT_TRUE(network.seen[0].equal(at::cat({xt, at::zeros_like(xt)}, 1)));
+    const Tensor shown =
+        own_answer ? process->x0(xt, (network.weights.detach()[0] * xt), draw.level) : at::zeros_like(xt);
+    EXPECT_TRUE(network.seen.back().narrow(1, 3, 3).equal(shown));
+    EXPECT_FALSE(network.seen.back().requires_grad());
+    // d mean((w0 xt + w1 shown - eps)^2) / dw, with `shown` a constant.
+    const Tensor error = 2 * (0.5 * xt + 0.5 * shown - draw.eps);
+    const double by_w0 = (error * xt).mean().item<double>(), by_w1 = (error * shown).mean().item<double>();
+    EXPECT_NEAR(network.weights.grad()[0].item<double>(), by_w0, 1e-5 * std::abs(by_w0));
+    EXPECT_NEAR(network.weights.grad()[1].item<double>(), by_w1, 1e-5 * std::abs(by_w1));
+  }
+}
+
+TEST(TrainStep, AScaledLossMovesTheWeightsAsThePlainOne) {
+  const auto process = ddpm();
+  const auto train = [&](GradScaler* scaler) {
+    const TinyNetwork network(0);
+    Optimizer optimizer(network.parameters, {.learning_rate = 1e-3});
+    TrainParts parts{network, *process, {}, optimizer};
+    parts.scaler = scaler;
+    Rng rng(0);
+    for (int i = 0; i < 5; ++i) train_step(parts, {.x0 = pictures(4)}, rng);
+    return network.values();
+  };
+  GradScaler scaler;
+  const auto plain = train(nullptr), scaled = train(&scaler);
+  EXPECT_TRUE(same(plain, scaled));  // a power of two: exact in float32
+}
+
+// Course row 1.28: an injected infinity halves the scale and is no update: weights, average and optimizer stay.
+TEST(TrainStep, AnOverflowIsSkippedAndHalvesTheScale) {
+  const TinyNetwork network(0);
+  const auto process = ddpm();
+  Optimizer optimizer(network.parameters, {});
+  Ema ema(network.parameters);
+  GradScaler scaler;
+  TrainParts parts{network, *process, {}, optimizer, &ema};
+  parts.scaler = &scaler;
+  const auto before = network.values();
+  Rng rng(0);
+  const auto overflow = [&] {
+    network[1].mutable_grad() = at::full({1, 8, 1, 1}, std::numeric_limits<float>::infinity());
+    return train_step(parts, {.x0 = pictures(2)}, rng).outcome;
+  };
+  EXPECT_EQ(overflow(), StepOutcome::skipped);
+  EXPECT_EQ(scaler.scale(), 32768);
+  EXPECT_TRUE(same(network.values(), before));
+  EXPECT_EQ(ema.optimization_step(), 0);
+  EXPECT_EQ(optimizer.state()[0].second.item<double>(), 0.0);
+  EXPECT_FALSE(network[1].grad().defined());
+  EXPECT_EQ(train_step(parts, {.x0 = pictures(2)}, rng).outcome, StepOutcome::updated);
+  EXPECT_FALSE(same(network.values(), before));
+  for (int i = 0; i < 15; ++i) EXPECT_EQ(overflow(), StepOutcome::skipped);
+  EXPECT_EQ(scaler.scale(), 1);
+  EXPECT_EQ(overflow(), StepOutcome::gradient_not_finite);  // it is not the scale's fault
+}
+
+TEST(TrainStep, Float16WithAScalerLearnsAsFloat32) {
+  const auto process = ddpm();
+  const auto train = [&](Precision precision, GradScaler* scaler) {
+    const TinyNetwork network(0);
+    Optimizer optimizer(network.parameters, {.learning_rate = 1e-3});
+    TrainParts parts{network, *process, {}, optimizer};
+    parts.precision = precision;
+    parts.scaler = scaler;
+    Rng rng(0);
+    double loss = 0;
+    for (int i = 0; i < 50; ++i) loss = train_step(parts, {.x0 = pictures(8)}, rng).loss;
+    return loss;
+  };
+  GradScaler scaler;
+  const double full = train(Precision::no, nullptr);
+  EXPECT_NEAR(train(Precision::fp16, &scaler), full, 0.02 * full);
+}
+
 TEST(TrainStep, Bfloat16KeepsWeightsAndGradientsInFloat32) {
   const auto process = ddpm();
   const auto train = [&](Precision precision) {

@@ -22,12 +22,16 @@ TEST(TrainerState, ComesBackAsItWas) {
                            .global_step = 31,
                            .micro_batch = 62,
                            .random = {{"noise", rng.state()}},
-                           .optimizer = optimizer.state()};
+                           .optimizer = optimizer.state(),
+                           .health = {{"steps", 31}},
+                           .grad_scaler = {{"scale", 65536.0}}};
   const Json numbers = parse_json(dump_json(trainer_numbers(state)), "trainer_state.json");
   const TrainerState again = trainer_state(numbers, trainer_tensors(state), "checkpoint-31");
   EXPECT_EQ(again.epoch, 2);
   EXPECT_EQ(again.global_step, 31);
   EXPECT_EQ(again.micro_batch, 62);
+  EXPECT_EQ(again.health, state.health);
+  EXPECT_EQ(again.grad_scaler, state.grad_scaler);
 
   Rng other;
   ASSERT_EQ(again.random.size(), 1u);

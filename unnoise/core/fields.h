@@ -33,6 +33,7 @@ struct Field {
   std::string_view name;
   Member Owner::*member;
   std::string_view help;
+  std::string_view mark = "";  ///< what it has in common with others, for marked_fields()
 };
 
 /// A heading for the fields that follow it.
@@ -41,8 +42,9 @@ struct Section {
 };
 
 template <class Owner, class Member>
-constexpr Field<Owner, Member> field(std::string_view name, Member Owner::*member, std::string_view help) {
-  return {name, member, help};
+constexpr Field<Owner, Member> field(std::string_view name, Member Owner::*member, std::string_view help,
+                                     std::string_view mark = "") {
+  return {name, member, help, mark};
 }
 constexpr Section section(std::string_view title) { return {title}; }
 
@@ -136,6 +138,7 @@ struct Value<std::vector<T>> {
     return array;
   }
   static std::vector<T> from_json(std::string_view name, const Json& j) {
+    if (j.is_null()) return {};
     if (!j.is_array()) fail_type(name, "a list", j.dump());
     std::vector<T> items;
     for (const auto& item : j) items.push_back(Value<T>::from_json(name, item));
@@ -207,6 +210,16 @@ template <HasFields T>
 std::vector<std::string> field_names() {
   std::vector<std::string> names;
   for_each_field<T>([&](const auto& f) { names.emplace_back(f.name); });
+  return names;
+}
+
+/// The names of the fields that carry this mark.
+template <HasFields T>
+std::vector<std::string> marked_fields(std::string_view mark) {
+  std::vector<std::string> names;
+  for_each_field<T>([&](const auto& f) {
+    if (f.mark == mark) names.emplace_back(f.name);
+  });
   return names;
 }
 

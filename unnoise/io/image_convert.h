@@ -6,15 +6,12 @@
 #include <utility>
 
 #include "unnoise/io/image.h"
+#include "unnoise/io/image_mode.h"
 #include "unnoise/nn/tensor.h"
 
 namespace unnoise {
 
 /// How many channels a network sees.
-enum class ImageMode { grey, rgb };
-constexpr auto enum_names(ImageMode) {
-  return std::array{std::pair{ImageMode::grey, "grey"}, std::pair{ImageMode::rgb, "rgb"}};
-}
 constexpr int64_t image_channels(ImageMode mode) { return mode == ImageMode::grey ? 1 : 3; }
 
 /// Pillow's Image.convert("L") (1 channel) or convert("RGB") (3 channels), to the bit: alpha is dropped, not blended;

@@ -151,40 +151,40 @@ class AnnotatedResnetUNet final : public AnnotatedUNet {
   std::optional<Conv2d> final_conv_;
 };
 
-/// A level of the older network on the way down; the coarsest is not halved.
-struct ConvNextDownLevel final : Module {
-  ConvNextDownLevel(int64_t in, int64_t out, bool last, int64_t temb_channels, Rng* init)
+/// What the older network does at each level, down and up.
+struct ConvNextLevel : Module {
+  ConvNextLevel(int64_t in, int64_t out, int64_t temb_channels, Rng* init)
       : block1({in, out, temb_channels}, init),
         block2({out, out, temb_channels}, init),
         attention(out, AttentionKind::linear, PreNorm::channel, init) {
     add_child("0", block1);
     add_child("1", block2);
     add_child("2", attention);
+  }
+
+  ConvNextBlock block1, block2;
+  ResidualAttention attention;
+};
+
+/// On the way down; the coarsest is not halved.
+struct ConvNextDownLevel final : ConvNextLevel {
+  ConvNextDownLevel(int64_t in, int64_t out, bool last, int64_t temb_channels, Rng* init)
+      : ConvNextLevel(in, out, temb_channels, init) {
     if (!last) add_child("3", halve.emplace(halving4x4(out), init));
   }
   std::string describe() const override { return "ConvNextDownLevel"; }
 
-  ConvNextBlock block1, block2;
-  ResidualAttention attention;
   std::optional<Conv2d> halve;
 };
 
 /// And on the way up: sees what its level on the way down left, once.
-struct ConvNextUpLevel final : Module {
+struct ConvNextUpLevel final : ConvNextLevel {
   ConvNextUpLevel(int64_t in, int64_t out, int64_t temb_channels, Rng* init)
-      : block1({2 * out, in, temb_channels}, init),
-        block2({in, in, temb_channels}, init),
-        attention(in, AttentionKind::linear, PreNorm::channel, init),
-        twice(in, init) {
-    add_child("0", block1);
-    add_child("1", block2);
-    add_child("2", attention);
+      : ConvNextLevel(2 * out, in, temb_channels, init), twice(in, init) {
     add_child("3", twice);
   }
   std::string describe() const override { return "ConvNextUpLevel"; }
 
-  ConvNextBlock block1, block2;
-  ResidualAttention attention;
   UpsampleTransposed twice;
 };
 

@@ -17,9 +17,10 @@ namespace unnoise {
 /// Which averages, decided before the run.
 struct AveragesPlan {
   std::optional<EmaOptions> main;  ///< without one, the first of the snapshots' averages, if there is any, is the main
+  std::vector<EmaOptions> models;  ///< further ones, of other half-lives, that become models of their own
   SnapshotPlan snapshots;
 
-  int64_t count() const { return (main ? 1 : 0) + static_cast<int64_t>(snapshots.sigma_rel.size()); }
+  int64_t count() const { return (main ? 1 : 0) + static_cast<int64_t>(models.size() + snapshots.sigma_rel.size()); }
 };
 
 /// From --use-ema and the --ema-... options, for a run of `total_updates` steps. Error::usage names the flag.
@@ -31,6 +32,8 @@ class Averages {
 
   Ema* main() const { return main_; }  ///< null when the run keeps no average
   std::span<Ema* const> others() const { return others_; }
+  /// Those of AveragesPlan::models.
+  std::span<Ema* const> models() const { return models_; }
 
   /// Where `step` or the run's end asks for it, stores a snapshot of each power-function average.
   void save_snapshots(const fs::path& run, int64_t step, bool last) const;
@@ -38,6 +41,7 @@ class Averages {
  private:
   SnapshotPlan plan_;
   std::vector<std::unique_ptr<Ema>> all_;
+  std::vector<Ema*> models_;
   std::vector<Ema*> stored_;  ///< those with snapshots
   Ema* main_ = nullptr;
   std::vector<Ema*> others_;

@@ -84,10 +84,6 @@ Tensor random_pictures(const UNet2D& unet, int64_t batch) {
   return x.clamp(-1, 1).to(unet.parameters().front().device());
 }
 
-Precision precision_of(const BenchOptions& options) {
-  return options.mixed_precision == MixedPrecision::bf16 ? Precision::bf16 : Precision::no;
-}
-
 Times time_training(const Case& c, const BenchOptions& options, const std::stop_token& stop) {
   const auto unet = make_network(c.name, options);
   unet->set_gradient_checkpointing(options.gradient_checkpointing);
@@ -95,11 +91,13 @@ Times time_training(const Case& c, const BenchOptions& options, const std::stop_
   const auto scheduler = make_scheduler("ddpm");
   Optimizer optimizer(unet->named_parameters(), {});
   const auto process = table_process(scheduler->noise(), scheduler->prediction_type);
+  GradScaler scaler;
   const TrainParts parts{.network = std::cref(*unet),
                          .process = *process,
                          .objective = {},
                          .optimizer = optimizer,
-                         .precision = precision_of(options)};
+                         .precision = options.mixed_precision,
+                         .scaler = options.mixed_precision == Precision::fp16 ? &scaler : nullptr};
   const MicroBatch batch{.x0 = random_pictures(*unet, c.batch), .labels = {}};
   Rng rng(2);
   return time_calls([&] { train_step(parts, batch, rng); }, 2, options, stop);
@@ -111,7 +109,7 @@ Times time_forward(const Case& c, const BenchOptions& options, const std::stop_t
   const c10::NoGradGuard no_grad;
   const EvalMode eval(*unet);
   const Tensor x = random_pictures(*unet, c.batch);
-  const AutocastScope autocast(precision_of(options), x.device().type());
+  const AutocastScope autocast(options.mixed_precision, x.device().type());
   const Tensor t = at::full({}, kCallTimestep, at::kLong);
   return time_calls([&] { (*unet)(x, t); }, 3, options, stop);
 }
@@ -122,7 +120,7 @@ Times time_sampling(const Case& c, const BenchOptions& options, const std::stop_
   SampleRequest request;
   request.num_images = c.batch;
   request.steps = options.num_inference_steps;
-  const AutocastScope autocast(precision_of(options), find_device(options.device).type());
+  const AutocastScope autocast(options.mixed_precision, find_device(options.device).type());
   return time_calls([&] { pipe.sample(request, {}, stop); }, 1, options, stop);
 }
 
@@ -145,7 +143,7 @@ std::vector<Case> choose_cases(const BenchOptions& options) {
   at_least_1("--repeats", options.repeats);
   at_least_1("--num-inference-steps", options.num_inference_steps);
   if (options.batch_size) at_least_1("--batch-size", *options.batch_size);
-  if (options.mixed_precision == MixedPrecision::fp16) check_precision(Precision::fp16);
+  check_precision(options.mixed_precision, find_device(options.device).type());
 
   std::vector<Case> cases;
   for (const std::string& name : options.names.empty() ? unet2d_preset_names() : options.names) {
@@ -177,7 +175,9 @@ std::string shown_seconds(double seconds) {
 std::string table(const Json& report) {
   std::string text = fmt::format("{} threads, {} kernels, {}\n\n", report["threads"].get<int64_t>(),
                                  report["kernels"].get<std::string>(),
-                                 report["mixed_precision"] == "no" ? "float32" : "bfloat16 where autocast allows it");
+                                 report["mixed_precision"] == "no"     ? "float32"
+                                 : report["mixed_precision"] == "bf16" ? "bfloat16 where autocast allows it"
+                                                                       : "float16 where autocast allows it");
   text += fmt::format("{:<12} {:<8} {:>6} {:>11} {:>11} {:>11} {:>12} {:>12}\n", "network", "what", "batch", "best",
                       "median", "CPU time", "pictures/s", "peak so far");
   for (const Json& row : report["rows"])

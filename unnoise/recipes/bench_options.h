@@ -11,7 +11,7 @@
 
 #include "unnoise/core/fields.h"
 #include "unnoise/recipes/machine_options.h"
-#include "unnoise/recipes/mixed_precision.h"
+#include "unnoise/training/precision.h"
 
 namespace unnoise {
 
@@ -29,7 +29,7 @@ struct BenchOptions : MachineOptions {
   std::vector<std::string> names;
   std::vector<BenchTask> what{BenchTask::train, BenchTask::forward, BenchTask::sample};
   std::optional<int64_t> batch_size;
-  MixedPrecision mixed_precision = MixedPrecision::no;
+  Precision mixed_precision = Precision::no;
   bool gradient_checkpointing = false;
   int64_t num_inference_steps = 50;
   int64_t repeats = 5;
@@ -46,7 +46,7 @@ struct BenchOptions : MachineOptions {
         field("what", &O::what, "a training step, a forward pass, a picture by DDIM"),
         field("batch_size", &O::batch_size,
               "pictures at once; default: the course's for train (64, 16, 128, 16), 1 for forward and sample"),
-        field("mixed_precision", &O::mixed_precision, "no or bf16"),
+        field("mixed_precision", &O::mixed_precision, "arithmetic of the network; fp16 on a GPU"),
         field("gradient_checkpointing", &O::gradient_checkpointing, "train: less memory, slower"),
         field("num_inference_steps", &O::num_inference_steps, "sample: denoising steps"),
         section("How often"),

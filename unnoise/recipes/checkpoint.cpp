@@ -9,8 +9,15 @@
 namespace unnoise {
 namespace {
 
-/// Only averages with a sigma_rel stand beside the main one.
-std::string folder_of(const Ema& average) { return fmt::format("unet_ema_{}", average.options().sigma_rel.value()); }
+/// Of an average that stands beside the main one, and how its flag calls it.
+std::string folder_of(const Ema& average) {
+  if (const auto& halflife = average.options().halflife) return fmt::format("unet_ema_halflife_{:g}", *halflife / 1000);
+  return fmt::format("unet_ema_{}", average.options().sigma_rel.value());
+}
+std::string flag_of(const Ema& average) {
+  if (const auto& halflife = average.options().halflife) return fmt::format("--ema-halflife {:g}", *halflife / 1000);
+  return fmt::format("--ema-sigma-rel {}", average.options().sigma_rel.value());
+}
 
 void save_average(const fs::path& folder, Json config, const Ema& average) {
   config.update(average.config());
@@ -51,8 +58,7 @@ TrainerState load_checkpoint(const fs::path& path, Module& unet, Ema* ema, std::
                       "Resume without --use-ema, or start a new run with --pretrained.");
   for (const Ema* average : more_averages)
     if (!fs::exists(path / folder_of(*average)))
-      throw usage_error(fmt::format("--ema-sigma-rel: the run that wrote {} kept no average of {}", where,
-                                    average->options().sigma_rel.value()),
+      throw usage_error(fmt::format("{}: the run that wrote {} kept no such average", flag_of(*average), where),
                         "Resume with the averages that the run began with.");
   unet.load_state(load_component_weights(path, "unet"), (path / "unet").string());
   if (ema) load_average(path, "unet_ema", *ema);

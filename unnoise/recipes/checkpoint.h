@@ -1,7 +1,7 @@
 // checkpoint-<step>: all that a run needs to go on as if it had never stopped.
 //
 //   unet/, unet_ema/          as diffusers writes them (unet_ema/config.json also holds the average's counters)
-//   unet_ema_0.05/ ...        further averages, by their sigma_rel
+//   unet_ema_0.05/ ...        further averages, by their sigma_rel; unet_ema_halflife_2/ by thousands of pictures
 //   trainer_state.json        epoch, steps, position in the data
 //   trainer_state.safetensors random states and the optimizer's averages
 //   options.json              the run's options at that moment

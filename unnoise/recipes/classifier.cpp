@@ -32,15 +32,13 @@ void check_classifier_options(const ClassifierJobOptions& o) {
   at_least("--seed", 0, o.seed);
   if (!(o.label_smoothing >= 0 && o.label_smoothing < 1))
     throw usage_error(fmt::format("--label-smoothing: expected 0 to below 1, found {:g}", o.label_smoothing));
-  if (o.image_mode != "grey" && o.image_mode != "rgb")
-    throw usage_error(fmt::format("--image-mode: expected grey or rgb, found {}", o.image_mode));
   if (!o.output.ends_with(".safetensors"))
     throw usage_error(fmt::format("--output: expected a name that ends in .safetensors, found {}", o.output));
 }
 
 LoaderOptions loader_options(const ClassifierJobOptions& o) {
   return {.resolution = o.resolution,
-          .mode = o.image_mode == "grey" ? ImageMode::grey : ImageMode::rgb,
+          .mode = o.image_mode,
           .center_crop = o.center_crop,
           .random_flip = o.random_flip,
           .batch_size = o.batch_size,

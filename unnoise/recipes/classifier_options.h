@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "unnoise/core/fields.h"
+#include "unnoise/io/image_mode.h"
 #include "unnoise/recipes/machine_options.h"
 
 namespace unnoise {
@@ -17,7 +18,7 @@ struct ClassifierJobOptions : MachineOptions {
   std::string test_split = "test";
   std::optional<std::string> test_data;
   int64_t resolution = 28;
-  std::string image_mode = "grey";
+  ImageMode image_mode = ImageMode::grey;
   bool center_crop = false;
   bool random_flip = false;
 
@@ -42,7 +43,7 @@ struct ClassifierJobOptions : MachineOptions {
         field("test_split", &O::test_split, "which part to test with"),
         field("test_data", &O::test_data, "another folder to test with; default: --test-split of --data"),
         field("resolution", &O::resolution, "pixels: the shorter side is resized to it, then a square is cut"),
-        field("image_mode", &O::image_mode, "grey or rgb"),
+        field("image_mode", &O::image_mode, "colours of the pictures"),
         field("center_crop", &O::center_crop, "cut the middle square instead of a random one"),
         field("random_flip", &O::random_flip, "mirror each picture left to right with probability one half"),
         section("Network"),

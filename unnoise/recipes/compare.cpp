@@ -13,6 +13,7 @@
 #include "unnoise/recipes/finish_run.h"
 #include "unnoise/recipes/machine.h"
 #include "unnoise/recipes/output_file.h"
+#include "unnoise/recipes/train_options.h"
 
 namespace unnoise {
 namespace {
@@ -43,12 +44,18 @@ std::vector<std::string> measured_names(const std::vector<RunSummary>& runs) {
   return {names.begin(), names.end()};
 }
 
-/// Whether all runs' training losses measure the same.
-bool same_objective(const std::vector<RunSummary>& runs) {
-  for (const char* key : {"prediction_type", "loss", "snr_gamma", "ddpm_beta_schedule", "ddpm_num_steps"})
-    for (const RunSummary& run : runs)
-      if (run.options.value(key, Json()) != runs.front().options.value(key, Json())) return false;
-  return true;
+/// The settings by which the runs' training losses measure different things; options that a run does not know have
+/// their defaults.
+std::vector<std::string> differing_losses(const std::vector<RunSummary>& runs) {
+  const Json defaults = to_json(TrainOptions());
+  std::vector<std::string> differing;
+  for (const std::string& key : marked_fields<TrainOptions>(kDecidesLoss)) {
+    const auto value_in = [&](const RunSummary& run) { return run.options.value(key, defaults.at(key)); };
+    const Json first = value_in(runs.front());
+    if (std::any_of(runs.begin(), runs.end(), [&](const RunSummary& run) { return value_in(run) != first; }))
+      differing.push_back(key);
+  }
+  return differing;
 }
 
 std::string rounded_text(double value) {
@@ -102,7 +109,7 @@ Json comparison_json(const Comparison& comparison) {
                     {"steps", run.steps},
                     {"result", to_json(run.result)},
                     {"quality", to_json(run.quality()).at("metrics")},
-                    {"command", run.command}});
+                    {"command", run.repeat(run.repeat_file.string())}});
     if (value) list.back()["value"] = *value;
     if (const auto copies = run.copies()) list.back()["copies"] = *copies;
   }
@@ -141,10 +148,11 @@ Comparison compare_runs(std::vector<RunSummary> runs, const CompareOptions& opti
   const bool all_held_out =
       std::all_of(runs.begin(), runs.end(), [](const RunSummary& run) { return run.result.held_out.has_value(); });
   result.rank_by = options.rank_by.value_or(all_held_out ? "held_out" : "loss");
-  if (result.rank_by == "loss" && !same_objective(runs))
-    result.note =
-        "These runs have different objectives, so their training losses cannot be compared: rank them by "
-        "held_out (--held-out-images 128 measures it where it is missing).";
+  if (const auto differing = differing_losses(runs); result.rank_by == "loss" && !differing.empty())
+    result.note = fmt::format(
+        "The training losses of these runs measure different things ({} differ), so they cannot be compared: rank them "
+        "by held_out (--held-out-images 128 measures it where it is missing).",
+        fmt::join(differing, ", "));
   for (RunSummary& run : runs) {
     const auto value = run.number(result.rank_by);
     result.runs.push_back({std::move(run), value});
@@ -169,7 +177,7 @@ ComparisonTable table_of(const Comparison& comparison) {
   for (const char* column : {"held_out", "loss"}) table.columns.emplace_back(column);
   for (const auto& number : comparison.numbers) table.columns.push_back(number);
   if (comparison.measured) table.columns.insert(table.columns.end(), {"pictures", "copies"});
-  for (const char* column : {"steps", "time", "memory", "state"}) table.columns.emplace_back(column);
+  for (const char* column : {"steps", "time", "cpu time", "memory", "state"}) table.columns.emplace_back(column);
   for (const auto& setting : comparison.settings)  // last: they may be many, and long
     table.columns.push_back(setting == "model_config_name_or_path" ? "network" : setting);
   for (size_t i = 0; i < comparison.runs.size(); ++i) {
@@ -190,6 +198,7 @@ ComparisonTable table_of(const Comparison& comparison) {
     if (comparison.measured) row.insert(row.end(), {pictures_text(quality), verdict_text(run.copies())});
     row.push_back(human_count(run.steps));
     row.push_back(run.result.seconds ? human_seconds(*run.result.seconds) : "-");
+    row.push_back(run.result.cpu_seconds ? human_seconds(*run.result.cpu_seconds) : "-");
     row.push_back(run.result.peak_memory_bytes ? human_bytes(static_cast<double>(*run.result.peak_memory_bytes)) : "-");
     row.push_back(run.result.status.substr(0, run.result.status.find(':')));
     for (const auto& setting : comparison.settings) row.push_back(setting_text(run, setting));

@@ -33,6 +33,8 @@ th { color: var(--dim); font-weight: 600; } tr.best td { font-weight: 600; } td.
 .run h3 { margin: 0; font-size: 1rem; } .swatch { display: inline-block; width: .8rem; height: .8rem; border-radius: 2px; margin-right: .4rem; }
 code { display: block; overflow-x: auto; background: var(--page); border: 1px solid var(--line); border-radius: 4px; padding: .4rem .5rem;
   font: .8rem/1.4 ui-monospace, "DejaVu Sans Mono", monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
+summary { cursor: pointer; color: var(--dim); } a { color: var(--mark); }
+pre { max-height: 24rem; overflow: auto; font: .75rem/1.4 ui-monospace, "DejaVu Sans Mono", monospace; white-space: pre-wrap; }
 )css";
 
 /// "1. 02": what a run is called in legends and headings.
@@ -105,6 +107,16 @@ bool shows_something(const LinePlot& plot) {
   return std::any_of(plot.curves.begin(), plot.curves.end(), [](const Curve& curve) { return !curve.x.empty(); });
 }
 
+/// The file that repeats a run, to read and to save, and the command that takes it: the page may be far from the run.
+std::string repeat_html(const RunSummary& run) {
+  const std::string file = run.name + "-" + run.repeat_file.filename().string();
+  const std::string text = read_file(run.repeat_file);
+  return fmt::format(
+      "<details><summary>how to repeat it</summary>\n<p>Save <a download=\"{0}\" href=\"{1}\">{0}</a>, then:</p>\n"
+      "<code>{2}</code>\n<pre>{3}</pre></details>",
+      html_escaped(file), data_uri("application/json", text), html_escaped(run.repeat(file)), html_escaped(text));
+}
+
 std::string run_html(const Comparison& comparison, size_t i) {
   const RunSummary& run = comparison.runs[i].run;
   std::string out =
@@ -121,7 +133,7 @@ std::string run_html(const Comparison& comparison, size_t i) {
                        data_uri("image/png", read_file(*run.grid)));
   else
     out += "<p class=\"dim\">no samples</p>\n";
-  return out + "<code>" + html_escaped(run.command) + "</code></section>\n";
+  return out + repeat_html(run) + "</section>\n";
 }
 
 std::string held_out_words(const Comparison& comparison) {

@@ -23,6 +23,15 @@ std::shared_ptr<UNet2D> network_of(const TrainPlan& plan, const fs::path& weight
   return unet;
 }
 
+/// The recipe with all that decided its run: every setting, where it had its default too, as the machine resolved it.
+Recipe as_it_ran(Recipe recipe, const TrainOptions& options) {
+  recipe.train = training_settings(options);
+  recipe.train["threads"] = at::get_num_threads();
+  recipe.train["device"] = find_device(options.device).str();
+  recipe.made_with = made_with();
+  return recipe;
+}
+
 }  // namespace
 
 std::optional<HeldOutEpsError> held_out_of(const TrainOptions& options, const fs::path& weights, int64_t num_images,
@@ -71,7 +80,7 @@ void finish_run(const Recipe& recipe, RunResult result, const fs::path& folder, 
   }
   if (stop.stop_requested()) return;
   if (result.machine.empty()) result.machine = machine_json(options);
-  write_json(folder / "recipe.json", to_json(recipe));
+  write_json(folder / "recipe.json", to_json(as_it_ran(recipe, options)));
   write_json(folder / "result.json", to_json(result));
   renew_training_card(folder, options);
 }

@@ -11,9 +11,18 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
 
 #include "unnoise/core/error.h"
+#include "unnoise/core/version.h"
 #include "unnoise/nn/kernel_choice.h"
+#include "unnoise/nn/versions.h"
+
+#ifdef __clang__
+#define UNNOISE_COMPILER "clang " __clang_version__
+#else
+#define UNNOISE_COMPILER "gcc " __VERSION__
+#endif
 
 namespace unnoise {
 
@@ -66,6 +75,23 @@ void reset_peak_memory() {
     std::fputs("5", file);  // proc(5): resets VmHWM
     std::fclose(file);
   }
+}
+
+namespace {
+
+/// The processor's name as the system tells it, "" where it does not.
+std::string processor_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("model name")) return line.substr(std::min(line.size(), line.find(": ") + 2));
+  return "";
+}
+
+}  // namespace
+
+Json made_with() {
+  return {{"unnoise", kVersion},          {"diffusers", kDiffusersVersion}, {"libtorch", torch_version()},
+          {"compiler", UNNOISE_COMPILER}, {"processor", processor_name()},  {"instructions", instruction_set()}};
 }
 
 double cpu_seconds() {

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "unnoise/core/json.h"
 #include "unnoise/nn/tensor.h"
 #include "unnoise/recipes/machine_options.h"
 
@@ -26,6 +27,10 @@ struct MemoryUse {
 MemoryUse memory_use();
 /// From now on `peak` is the largest since this call, where the system allows it (Linux).
 void reset_peak_memory();
+
+/// What the numbers of a run depend on besides its settings: versions of unnoise, diffusers, LibTorch and the compiler,
+/// the processor and the instruction set that the kernels use on it. All texts.
+Json made_with();
 
 /// Processor time of this process so far, all threads together.
 double cpu_seconds();

@@ -211,13 +211,15 @@ bool is_network_file(const std::string& text) {
   return !text.empty() && !text.starts_with('{') && std::find(presets.begin(), presets.end(), text) == presets.end();
 }
 
+Json training_settings(const TrainOptions& options) {
+  Json settings = to_json(options);
+  for (const std::string& name : not_train()) settings.erase(name);
+  return settings;
+}
+
 Recipe recipe_from_options(const TrainOptions& options, const Json& network) {
-  const TrainOptions unset;
-  const Json defaults = to_json(unset), given = to_json(options);
   Recipe recipe;
-  for (const auto& [key, value] : given.items())
-    if (value != defaults.at(key) && !not_train().contains(key)) recipe.train[key] = value;
-  if (!options.max_train_steps) recipe.train["num_epochs"] = options.num_epochs;
+  recipe.train = training_settings(options);
   recipe.data.source = options.dataset_name.value_or(options.train_data_dir.value_or(""));
   if (const auto& source = options.model_config_name_or_path)
     recipe.network = source->starts_with('{') ? parse_json(*source, "network")
@@ -230,7 +232,7 @@ Recipe recipe_from_options(const TrainOptions& options, const Json& network) {
 }
 
 bool states_steps(const Recipe& recipe) {
-  return recipe.train.contains("max_train_steps") || recipe.train.contains("num_epochs");
+  return !recipe.train.value("max_train_steps", Json()).is_null() || recipe.train.contains("num_epochs");
 }
 
 std::string setting_name(std::string_view setting) {

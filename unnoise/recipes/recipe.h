@@ -51,7 +51,7 @@ struct Recipe {
   Json sample = Json::object();  ///< keys of SampleOptions but the model and the files
   Json evaluate = Json::object();  ///< keys of EvaluateOptions but the model; empty = do not evaluate
   std::optional<double> budget_minutes;
-  Json made_with = Json::object();  ///< versions, to read
+  Json made_with = Json::object();  ///< versions and machine, to read: made_with() of machine.h
 
   bool operator==(const Recipe&) const = default;
 };
@@ -74,8 +74,11 @@ Json network_settings(const Json& unet_config);
 /// Whether --model-config-name-or-path is a file or folder, and not a preset's name or a configuration's text.
 bool is_network_file(const std::string& text);
 
-/// The other way: options that differ from their defaults, and how long to train. Data has no count or hash yet. Where
-/// the options name a file for the network, `network` is what it holds.
+/// Every setting of training that a recipe's section "train" may hold, those at their defaults too.
+Json training_settings(const TrainOptions& options);
+
+/// The other way: all settings of training. Data has no count or hash yet. Where the options name a file for the
+/// network, `network` is what it holds.
 Recipe recipe_from_options(const TrainOptions& options, const Json& network = nullptr);
 
 /// Whether the recipe itself says how long to train. Otherwise its budget does.

@@ -23,6 +23,14 @@ Json written_out_network(const TrainOptions& options, const fs::path& folder) {
   return network;
 }
 
+/// Threads and versions, as the run noted them at its end.
+void take_machine(const fs::path& folder, Recipe& recipe) {
+  if (!fs::exists(folder / "run.json")) return;
+  const Json run = read_json(folder / "run.json");
+  if (const Json threads = run.value("threads", Json()); threads.is_number_integer()) recipe.train["threads"] = threads;
+  recipe.made_with = run.value("made_with", Json::object());
+}
+
 }  // namespace
 
 Recipe recipe_from_run(const fs::path& folder, const Observer& observer) {
@@ -35,7 +43,7 @@ Recipe recipe_from_run(const fs::path& folder, const Observer& observer) {
   recipe.name = run.name;
   recipe.description = fmt::format("{} steps on {}", run.steps, recipe.data.source);
   if (run.result.seconds) recipe.budget_minutes = std::max(0.1, std::ceil(*run.result.seconds / 6) / 10);
-  recipe.made_with = recipe_versions();
+  take_machine(folder, recipe);
   check_and_record_data(recipe, DataCheck::record, observer);
   return recipe;
 }

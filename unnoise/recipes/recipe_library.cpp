@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "unnoise/core/error.h"
-#include "unnoise/core/version.h"
 
 namespace unnoise {
 namespace {
@@ -79,7 +78,5 @@ std::string recipe_list(const RecipeFolders& folders, bool json) {
 std::string recipe_text(const std::string& name_or_file, const RecipeFolders& folders) {
   return dump_json(to_json(load_recipe(name_or_file, folders)));
 }
-
-Json recipe_versions() { return {{"unnoise", kVersion}, {"diffusers", kDiffusersVersion}}; }
 
 }  // namespace unnoise

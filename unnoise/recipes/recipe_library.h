@@ -23,7 +23,4 @@ std::string recipe_list(const RecipeFolders& folders, bool json);
 /// For `unnoise recipe show`: the file as it is understood, and how it would be run.
 std::string recipe_text(const std::string& name_or_file, const RecipeFolders& folders);
 
-/// What a recipe records of the program that made it.
-Json recipe_versions();
-
 }  // namespace unnoise

@@ -67,13 +67,13 @@ RecipeRunResult run_recipe(const std::string& name, const RecipeFolders& folders
   check_and_record_data(recipe, options.any_data ? DataCheck::record : DataCheck::refuse, observer);
   if (!options.resume && !options.overwrite_output_dir) RunFolder(folder, RunFolder::Existing::refuse, "--resume");
   if (options.resume) take_steps_of(folder, recipe);
-  if (minutes && !(options.resume && recipe.train.contains("max_train_steps"))) {
+  const bool goes_on = options.resume && train_options(recipe).max_train_steps;
+  if (minutes && !goes_on) {
     const int64_t steps = steps_in_budget(training, *minutes, observer, stop);
     if (steps == 0) return {JobStatus::interrupted, ""};
     recipe.train["max_train_steps"] = steps;
   }
   training.max_train_steps = train_options(recipe).max_train_steps;
-  recipe.made_with = recipe_versions();
 
   reset_peak_memory();
   if (train(training, observer, stop) == JobStatus::interrupted) return {JobStatus::interrupted, ""};

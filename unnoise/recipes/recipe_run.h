@@ -56,8 +56,8 @@ TrainOptions recipe_train_options(const std::string& recipe, const RecipeFolders
 void check_recipe_data(const std::string& recipe, const RecipeFolders& folders, const TrainOptions& options,
                        const Observer& observer = {});
 
-/// The recipe of a run that exists: its options that differ from the defaults, its network written out, its pictures
-/// counted and hashed. Error::data when the folder holds no run.
+/// The recipe of a run that exists: all its options, its network written out, its pictures counted and hashed.
+/// Error::data when the folder holds no run.
 Recipe recipe_from_run(const fs::path& folder, const Observer& observer = {});
 /// For `unnoise recipe from-run`: its text; written to `file` when there is one.
 std::string write_recipe_from_run(const std::string& folder, const std::optional<std::string>& file,

@@ -70,6 +70,10 @@ RunFolder::RunFolder(const fs::path& path, Existing existing, std::string_view t
   if (existing == Existing::replace && holds_a_run(path)) remove_run(path);
 }
 
+fs::path RunFolder::average_model(double halflife) const {
+  return path_ / "ema" / fmt::format("halflife-{:g}", halflife);
+}
+
 RunFolder::~RunFolder() {
   ::unlink((path_ / ".lock").c_str());
   ::close(lock_);

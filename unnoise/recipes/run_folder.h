@@ -14,9 +14,9 @@
 namespace unnoise {
 
 /// What a run writes to tell of itself, at the top of its folder: not parts of the model.
-inline constexpr std::array<std::string_view, 10> kRunRecords = {
-    "options.json", "run.json", "evaluation.json", "recipe.json", "result.json",
-    "log.jsonl",    "loss.svg", "grid.png",        "samples",     "logs"};
+inline constexpr std::array<std::string_view, 11> kRunRecords = {
+    "options.json", "run.json", "evaluation.json", "recipe.json", "result.json", "log.jsonl",
+    "loss.csv",     "loss.svg", "grid.png",        "samples",     "logs"};
 
 /// One run. While the object lives, no other process can open the same folder.
 class RunFolder {
@@ -37,7 +37,8 @@ class RunFolder {
   const fs::path& path() const { return path_; }
   fs::path options_file() const { return path_ / "options.json"; }
   fs::path log_file() const { return path_ / "log.jsonl"; }
-  fs::path plot_file() const { return path_ / "loss.svg"; }
+  /// The model of a further average, whose half-life is so many thousands of pictures.
+  fs::path average_model(double halflife) const;
   fs::path samples() const { return path_ / "samples"; }
   fs::path checkpoint(int64_t step) const { return path_ / ("checkpoint-" + std::to_string(step)); }
 

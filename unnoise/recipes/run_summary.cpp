@@ -123,10 +123,9 @@ RunSummary read_run(const fs::path& folder) {
     }
   }
   run.grid = newest_grid(folder);
-  const fs::path recipe = folder / "recipe.json";
-  run.command = fs::exists(recipe)
-                    ? fmt::format("unnoise recipe run {} --output-dir again", recipe.string())
-                    : fmt::format("unnoise train --options {} --output-dir again", (folder / "options.json").string());
+  const bool of_recipe = fs::exists(folder / "recipe.json");
+  run.repeat_command = of_recipe ? "unnoise recipe run" : "unnoise train --options";
+  run.repeat_file = folder / (of_recipe ? "recipe.json" : "options.json");
   return run;
 }
 

@@ -41,9 +41,12 @@ struct RunSummary {
   Json logged_evaluation = Json::object();  ///< the last of log.jsonl: --evaluate-every
   int64_t steps = 0;             ///< made
   std::optional<fs::path> grid;  ///< a picture of samples, the latest
-  std::string command;           ///< that repeats it
+  std::string repeat_command;    ///< "unnoise recipe run": repeats the run, given the next
+  fs::path repeat_file;          ///< recipe.json, else options.json
 
   bool is_finished() const { return result.status == "done"; }
+  /// The whole command, with the file at `path`.
+  std::string repeat(const std::string& path) const { return repeat_command + " " + path + " --output-dir again"; }
   /// One of quality(), else the last value of a series, of the loss its smoothed one.
   std::optional<double> number(const std::string& name) const;
   /// The newest measurement of each: of result.json's evaluation, else the last of the log's.

@@ -15,8 +15,8 @@ struct SharedFile {
 
 /// What diffusers' push uploads - model_index.json, the folders of its components (or the files of a flat model) and
 /// the card - and the pictures that the card shows. `include` adds of a training run: "run" (options.json, log.jsonl,
-/// loss.svg, samples, logs) and "checkpoints". Sorted by name. Error::data when the folder holds no model, or a
-/// component that its index names is not there; Error::usage for another word in `include`.
+/// loss.csv, loss.svg, samples, logs) and "checkpoints". Sorted by name. Error::data when the folder holds no model, or
+/// a component that its index names is not there; Error::usage for another word in `include`.
 std::vector<SharedFile> shared_files(const fs::path& model, const std::vector<std::string>& include = {});
 
 /// What `unnoise data build` wrote: the card, the shards below data/, licences. Error::data when that is not there.

@@ -1,6 +1,7 @@
 #include "unnoise/recipes/sweep.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -14,13 +15,13 @@
 namespace unnoise {
 namespace {
 
-/// Whether the choice changes what the training loss measures.
-bool changes_objective(const std::vector<Variation>& variations) {
-  TrainOptions options;
-  for (const OptionRow& row : option_rows(options))
+/// The settings in the choice that change what the training loss measures.
+std::vector<std::string> settings_of_loss(const std::vector<Variation>& variations) {
+  std::vector<std::string> found;
+  for (const std::string& name : marked_fields<TrainOptions>(kDecidesLoss))
     for (const auto& [setting, values] : variations)
-      if (row.name == setting && row.section == "Objective") return true;
-  return false;
+      if (name == setting) found.push_back(name);
+  return found;
 }
 
 /// Plans every run, so that a setting that makes none is found before the first step, and counts its steps.
@@ -35,8 +36,11 @@ void plan_runs(SweepState& state, const Observer& observer) {
       throw Error(e.kind(), fmt::format("{}: {}", choice_text(run.choice), e.message()), e.hint());
     }
   }
-  if (state.rank_by == "loss" && changes_objective(state.variations))
-    observer.warn("--rank-by loss: losses of different objectives cannot be compared; the default, held_out, can");
+  if (const auto settings = settings_of_loss(state.variations); state.rank_by == "loss" && !settings.empty())
+    observer.warn(
+        fmt::format("--rank-by loss: with different {} the training loss measures different things and "
+                    "cannot be compared; the default, held_out, can",
+                    fmt::join(settings, ", ")));
 }
 
 void check_sweep_options(const SweepOptions& o) {

@@ -63,14 +63,20 @@ void SweepQueue::count_time() {
   const auto now = Clock::now();
   const double passed = std::chrono::duration<double>(now - counted_).count();
   counted_ = now;
+  const double cpu_now = cpu_seconds(), cpu_passed = cpu_now - cpu_counted_;
+  cpu_counted_ = cpu_now;
   state_.seconds += passed;
-  if (current_) current_->seconds += passed;
+  if (current_) {
+    current_->seconds += passed;
+    current_->cpu_seconds += cpu_passed;
+  }
   if (budget_minutes_ && state_.seconds >= *budget_minutes_ * 60) budget_used_up_ = true;
   if (now - saved_ > kSaveEvery) save();
 }
 
 SweepQueue::End SweepQueue::run() {
   counted_ = Clock::now();
+  cpu_counted_ = cpu_seconds();
   for (size_t rung = 0; rung < rungs_.size(); ++rung) {
     for (SweepRun& run : state_.runs) {
       if (!run.is_alive() || run.scores.size() > rung) continue;
@@ -106,8 +112,9 @@ bool SweepQueue::climb(SweepRun& run, size_t rung) {
     run.status = SweepStatus::failed;  // its loss or gradient was not finite
     run.error = e.message();
     run.scores.resize(rung + 1, std::nan(""));
-    write_json(folder_of(run) / "result.json",
-               to_json(RunResult{.status = "failed: " + e.message(), .seconds = run.seconds}));
+    write_json(
+        folder_of(run) / "result.json",
+        to_json(RunResult{.status = "failed: " + e.message(), .seconds = run.seconds, .cpu_seconds = run.cpu_seconds}));
     observer_.warn(fmt::format("{}: {}", choice_text(run.choice), e.message()));
   }
   count_time();
@@ -206,6 +213,7 @@ void SweepQueue::finish(SweepRun& run, const fs::path* checkpoint) {
   finish_run(recipe,
              {.status = status,
               .seconds = run.seconds,
+              .cpu_seconds = run.cpu_seconds,
               .peak_memory_bytes = run.peak_memory_bytes,
               .held_out = held_out_from_json(run.held_out)},
              folder_of(run), {}, stop_);

@@ -48,6 +48,7 @@ class SweepQueue {
   bool budget_used_up_ = false;
   SweepRun* current_ = nullptr;  ///< whose training time it is
   Clock::time_point counted_ = Clock::now();
+  double cpu_counted_ = 0;
   Clock::time_point saved_ = Clock::now();
 };
 

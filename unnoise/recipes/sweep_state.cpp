@@ -23,8 +23,9 @@ Json run_json(const SweepRun& run) {
   return {{"folder", run.folder},     {"choice", pairs_json(run.choice)},
           {"step", run.step},         {"status", enum_name(run.status)},
           {"steps", run.steps},       {"scores", scores},
-          {"seconds", run.seconds},   {"peak_memory_bytes", run.peak_memory_bytes},
-          {"held_out", run.held_out}, {"error", run.error}};
+          {"seconds", run.seconds},   {"cpu_seconds", run.cpu_seconds},
+          {"held_out", run.held_out}, {"peak_memory_bytes", run.peak_memory_bytes},
+          {"error", run.error}};
 }
 
 SweepRun run_from_json(const Json& json) {
@@ -38,6 +39,7 @@ SweepRun run_from_json(const Json& json) {
     run.scores.push_back(score.is_null() ? std::numeric_limits<double>::quiet_NaN() : score.get<double>());
   run.held_out = json.at("held_out");
   run.seconds = json.at("seconds");
+  run.cpu_seconds = json.value("cpu_seconds", 0.0);  // a sweep of an earlier version had none
   run.peak_memory_bytes = json.at("peak_memory_bytes");
   run.error = json.at("error");
   return run;

@@ -34,6 +34,7 @@ struct SweepRun {
   std::vector<double> scores;  ///< at each rung passed; lower is better
   Json held_out;               ///< of the last rung, or null
   double seconds = 0;          ///< of training
+  double cpu_seconds = 0;      ///< of training, all threads together
   int64_t peak_memory_bytes = 0;
   std::string error;
 

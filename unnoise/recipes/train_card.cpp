@@ -8,6 +8,7 @@
 #include "unnoise/io/model_card.h"
 #include "unnoise/recipes/card_text.h"
 #include "unnoise/recipes/data_licence.h"
+#include "unnoise/recipes/machine.h"
 
 namespace unnoise {
 namespace {
@@ -54,7 +55,9 @@ void save_training_card(const fs::path& folder, const TrainOptions& options, con
                      .version = kVersion,
                      .device = plan.device.is_cpu() ? "processor" : plan.device.str(),
                      .threads = at::get_num_threads()};
-  write_json(folder / "run.json", to_json(run));
+  Json saved = to_json(run);
+  saved["made_with"] = made_with();
+  write_json(folder / "run.json", saved);
   renew_training_card(folder, options);
 }
 

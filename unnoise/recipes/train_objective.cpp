@@ -3,21 +3,13 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <utility>
 
 #include "unnoise/core/error.h"
 #include "unnoise/io/model_folder.h"
 #include "unnoise/pipelines/unconditional.h"
-#include "unnoise/recipes/words.h"
 
 namespace unnoise {
 namespace {
-
-enum class ObjectiveType { ddpm, edm, flow };
-constexpr auto enum_names(ObjectiveType) {
-  using enum ObjectiveType;
-  return std::array{std::pair{ddpm, "ddpm"}, std::pair{edm, "edm"}, std::pair{flow, "flow"}};
-}
 
 bool is_edm(std::string_view scheduler_class) { return scheduler_class.starts_with("EDM"); }
 bool is_flow(std::string_view scheduler_class) { return scheduler_class.starts_with("FlowMatch"); }
@@ -33,35 +25,51 @@ ObjectiveType objective_of(std::string_view scheduler_class) {
 
 /// What belongs to a table of betas, or to EDM, alone.
 void check_belongs(const TrainOptions& o, ObjectiveType type) {
-  if (type != ObjectiveType::edm && o.sigma_data && o.loss_weighting != "edm")
+  if (type != ObjectiveType::edm && o.sigma_data && o.loss_weighting != LossWeighting::edm)
     refuse("--sigma-data", type, "only edm has it, and --loss-weighting edm");
   if (type == ObjectiveType::ddpm) return;
   if (o.prediction_type) refuse("--prediction-type", type, "it says itself what the network predicts");
-  if (o.ddpm_beta_schedule) refuse("--ddpm-beta-schedule", type, "its levels of noise are continuous");
+  constexpr std::string_view kContinuous = "its levels of noise are continuous";
+  if (o.ddpm_beta_schedule) refuse("--ddpm-beta-schedule", type, kContinuous);
+  if (o.ddpm_beta_start) refuse("--ddpm-beta-start", type, kContinuous);
+  if (o.ddpm_beta_end) refuse("--ddpm-beta-end", type, kContinuous);
+  if (o.ddpm_trained_betas) refuse("--ddpm-trained-betas", type, kContinuous);
+  if (o.ddpm_rescale_betas_zero_snr) refuse("--ddpm-rescale-betas-zero-snr", type, kContinuous);
   if (o.learned_variance) refuse("--learned-variance", type, "its samplers have no variance to learn");
-  if (type == ObjectiveType::edm && o.ddpm_num_steps)
-    refuse("--ddpm-num-steps", type, "its levels of noise are continuous");
+  if (type == ObjectiveType::edm && o.ddpm_num_steps) refuse("--ddpm-num-steps", type, kContinuous);
 }
 
 /// The scheduler saved with the model: of the objective's class with the options' values, over the pretrained model's.
 std::shared_ptr<const Scheduler> choose_scheduler(const TrainOptions& o, ObjectiveType type, Json config) {
   if (o.ddpm_num_steps) config["num_train_timesteps"] = *o.ddpm_num_steps;
-  if (o.ddpm_beta_schedule) config["beta_schedule"] = *o.ddpm_beta_schedule;
-  if (o.prediction_type) config["prediction_type"] = *o.prediction_type;
+  if (o.ddpm_beta_schedule) config["beta_schedule"] = enum_name(*o.ddpm_beta_schedule);
+  if (o.ddpm_beta_start) config["beta_start"] = *o.ddpm_beta_start;
+  if (o.ddpm_beta_end) config["beta_end"] = *o.ddpm_beta_end;
+  if (o.ddpm_trained_betas) config["trained_betas"] = *o.ddpm_trained_betas;
+  if (o.ddpm_rescale_betas_zero_snr) config["rescale_betas_zero_snr"] = *o.ddpm_rescale_betas_zero_snr;
+  if (o.prediction_type) config["prediction_type"] = enum_name(*o.prediction_type);
   if (o.learned_variance) config["variance_type"] = "learned_range";
   if (type == ObjectiveType::edm && o.sigma_data) config["sigma_data"] = *o.sigma_data;
   constexpr std::array kClasses = {"ddpm", "edm_euler", "flow_euler"};
   return make_scheduler(kClasses[static_cast<size_t>(type)], config);
 }
 
+/// Of pure noise the noise itself tells nothing: a network that predicts it could not be sampled from there.
+void check_last_level(const Scheduler& scheduler) {
+  if (!scheduler.has_noise() || scheduler.prediction_type != PredictionType::epsilon) return;
+  const NoiseSchedule& noise = scheduler.noise();
+  if (noise.options().rescale_betas_zero_snr)
+    throw usage_error("rescale_betas_zero_snr does not go with prediction_type epsilon: its last level is pure noise",
+                      "Add --prediction-type v_prediction (or sample), or leave --ddpm-rescale-betas-zero-snr out.");
+}
+
 void choose_loss(const TrainOptions& o, TrainPlan& plan) {
   Objective& objective = plan.objective;
-  objective.loss = word<LossType>("--loss", o.loss);
-  const std::string weighting = o.loss_weighting.value_or(o.snr_gamma ? "min_snr" : "standard");
-  objective.weighting = word<LossWeighting>("--loss-weighting", weighting);
+  objective.loss = o.loss;
   using enum LossWeighting;
+  objective.weighting = o.loss_weighting.value_or(o.snr_gamma ? min_snr : standard);
   if (o.snr_gamma && objective.weighting != min_snr && objective.weighting != soft_min_snr)
-    throw usage_error(fmt::format("--snr-gamma does not go with --loss-weighting {}", weighting),
+    throw usage_error(fmt::format("--snr-gamma does not go with --loss-weighting {}", enum_name(objective.weighting)),
                       "It belongs to min_snr and soft_min_snr.");
   objective.snr_gamma = o.snr_gamma.value_or(objective.snr_gamma);
   objective.p2_gamma = o.p2_gamma;
@@ -73,7 +81,7 @@ void choose_loss(const TrainOptions& o, TrainPlan& plan) {
 }
 
 void choose_noise(const TrainOptions& o, TrainPlan& plan) {
-  if (o.timestep_sampling) plan.draw.level.sampling = word<LevelSampling>("--timestep-sampling", *o.timestep_sampling);
+  plan.draw.level.sampling = o.timestep_sampling;
   plan.draw.level.logit_mean = o.logit_mean;
   plan.draw.level.logit_std = o.logit_std;
   plan.draw.level.low_discrepancy = o.low_discrepancy;
@@ -124,9 +132,10 @@ void choose_objective(const TrainOptions& o, TrainPlan& plan) {
   Json config = Json::object();
   if (plan.pretrained) config = load_component_config(*plan.pretrained, "scheduler", "scheduler_config.json");
   const ObjectiveType was = objective_of(config.value("_class_name", std::string()));
-  const ObjectiveType type = o.objective ? word<ObjectiveType>("--objective", *o.objective) : was;
+  const ObjectiveType type = o.objective.value_or(was);
   check_belongs(o, type);
   plan.scheduler = choose_scheduler(o, type, type == was ? config : Json::object());
+  check_last_level(*plan.scheduler);
   plan.process = process_of(*plan.scheduler);
   choose_loss(o, plan);
   choose_noise(o, plan);

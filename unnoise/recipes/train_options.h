@@ -12,11 +12,14 @@
 #include "unnoise/core/field_role.h"
 #include "unnoise/core/fields.h"
 #include "unnoise/core/process_place.h"
+#include "unnoise/io/image_mode.h"
 #include "unnoise/recipes/hub_options.h"
 #include "unnoise/recipes/machine_options.h"
-#include "unnoise/recipes/mixed_precision.h"
 #include "unnoise/recipes/objective_options.h"
 #include "unnoise/recipes/snapshot_dtype.h"
+#include "unnoise/training/lr_schedule.h"
+#include "unnoise/training/optimizer_type.h"
+#include "unnoise/training/precision.h"
 
 namespace unnoise {
 
@@ -25,8 +28,7 @@ constexpr auto enum_names(RunLogger) {
   return std::array{std::pair{RunLogger::tensorboard, "tensorboard"}, std::pair{RunLogger::wandb, "wandb"}};
 }
 
-/// Plain values only: what is written to options.json repeats the run. Words of the field ("epsilon", "cosine", "l2")
-/// are texts here and are checked by the part that knows them, before anything is written.
+/// Plain values only: what is written to options.json repeats the run.
 struct TrainOptions : MachineOptions, ObjectiveOptions, HubOptions {
   std::optional<std::string> recipe;
 
@@ -36,7 +38,7 @@ struct TrainOptions : MachineOptions, ObjectiveOptions, HubOptions {
   std::optional<std::string> train_data_dir;
   std::optional<std::string> cache_dir;
   std::optional<int64_t> resolution;
-  std::optional<std::string> image_mode;
+  std::optional<ImageMode> image_mode;
   bool center_crop = false;
   bool random_flip = false;
   bool preserve_input_precision = false;
@@ -55,9 +57,9 @@ struct TrainOptions : MachineOptions, ObjectiveOptions, HubOptions {
   int64_t num_epochs = 100;
   std::optional<int64_t> max_train_steps;
   int64_t gradient_accumulation_steps = 1;
-  std::string optimizer = "adamw";
+  OptimizerType optimizer = OptimizerType::adamw;
   double learning_rate = 1e-4;
-  std::string lr_scheduler = "cosine";
+  LrScheduleType lr_scheduler = LrScheduleType::cosine;
   int64_t lr_warmup_steps = 500;
   std::optional<std::string> lr_step_rules;
   double adam_beta1 = 0.95;
@@ -69,12 +71,12 @@ struct TrainOptions : MachineOptions, ObjectiveOptions, HubOptions {
   double ema_inv_gamma = 1.0;
   double ema_power = 0.75;
   double ema_max_decay = 0.9999;
-  std::optional<double> ema_halflife;
+  std::vector<double> ema_halflife;
   double ema_rampup = 0.05;
   std::vector<double> ema_sigma_rel;
   std::optional<int64_t> ema_snapshot_steps;
   SnapshotDtype ema_snapshot_dtype = SnapshotDtype::float16;
-  MixedPrecision mixed_precision = MixedPrecision::no;
+  Precision mixed_precision = Precision::no;
   int64_t seed = 0;
 
   // What it leaves behind
@@ -123,10 +125,12 @@ struct TrainOptions : MachineOptions, ObjectiveOptions, HubOptions {
               "folder; wins over --train-data-dir"),
         field("dataset_config_name", &O::dataset_config_name,
               "of a downloaded hub data set with several configurations, the folder of this name"),
-        place("cache_dir", &O::cache_dir, "where hub downloads would be kept; local data needs none"),
+        place("cache_dir", &O::cache_dir, "accepted for scripts that pass it; pictures are read where they lie"),
         field("resolution", &O::resolution,
-              "pixels: the shorter side is resized to it, then a square is cut; default: the network's size, else 64"),
-        field("image_mode", &O::image_mode, "rgb or grey; by default what the network's channels ask for, else rgb"),
+              "pixels: the shorter side is resized to it, then a square is cut; default: the network's size, else 64",
+              kDecidesLoss),
+        field("image_mode", &O::image_mode,
+              "colours of the pictures; default: what the network's channels ask for, else rgb", kDecidesLoss),
         field("center_crop", &O::center_crop, "cut the middle square instead of a random one"),
         field("random_flip", &O::random_flip, "mirror each picture left to right with probability one half"),
         field("preserve_input_precision", &O::preserve_input_precision,
@@ -143,7 +147,7 @@ struct TrainOptions : MachineOptions, ObjectiveOptions, HubOptions {
         field("gradient_checkpointing", &O::gradient_checkpointing,
               "recompute activations in the backward pass: less memory, slower"),
         field("enable_xformers_memory_efficient_attention", &O::enable_xformers_memory_efficient_attention,
-              "accepted for scripts that pass it; attention here is always memory efficient"),
+              "accepted for scripts that pass it; attention here is memory efficient without xformers"),
     };
     const auto how = std::tuple{
         section("Optimization"),
@@ -152,10 +156,9 @@ struct TrainOptions : MachineOptions, ObjectiveOptions, HubOptions {
         field("max_train_steps", &O::max_train_steps, "optimizer steps; wins over --num-epochs"),
         field("gradient_accumulation_steps", &O::gradient_accumulation_steps,
               "batches whose gradients are averaged for one step"),
-        field("optimizer", &O::optimizer, "adamw, adam, sgd, adamw8bit (AdamW with a quarter of its memory) or muon"),
+        field("optimizer", &O::optimizer, "adamw8bit is AdamW with a quarter of its memory"),
         field("learning_rate", &O::learning_rate, "peak learning rate"),
-        field("lr_scheduler", &O::lr_scheduler,
-              "constant, constant_with_warmup, linear, cosine, cosine_with_restarts, polynomial or piecewise_constant"),
+        field("lr_scheduler", &O::lr_scheduler, "how the rate runs over the steps"),
         field("lr_warmup_steps", &O::lr_warmup_steps, "optimizer steps over which the rate rises from 0"),
         field("lr_step_rules", &O::lr_step_rules,
               "for piecewise_constant: \"1:100,0.1:1000,0.01\" (multiplier:until step)"),
@@ -170,7 +173,8 @@ struct TrainOptions : MachineOptions, ObjectiveOptions, HubOptions {
         field("ema_power", &O::ema_power, "exponent of the average's warm-up"),
         field("ema_max_decay", &O::ema_max_decay, "largest decay of the average"),
         field("ema_halflife", &O::ema_halflife,
-              "half-life of the average in thousands of pictures, instead of the three above; implies --use-ema"),
+              "half-life of the average in thousands of pictures, instead of the three above; implies --use-ema. Of "
+              "several (0.5,2,8) the first draws the samples, and each further one becomes a model in ema/"),
         field("ema_rampup", &O::ema_rampup, "that half-life is at most this share of the pictures seen; 0 = no limit"),
         field("ema_sigma_rel", &O::ema_sigma_rel,
               "keep averages over the whole run of these relative widths (EDM2), e.g. 0.05,0.1, and store snapshots "

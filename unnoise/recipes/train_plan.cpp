@@ -9,7 +9,6 @@
 #include "unnoise/io/model_folder.h"
 #include "unnoise/recipes/machine.h"
 #include "unnoise/recipes/train_objective.h"
-#include "unnoise/recipes/words.h"
 
 namespace unnoise {
 namespace {
@@ -45,11 +44,21 @@ void check_numbers(const TrainOptions& o) {
   not_negative("--max-grad-norm", o.max_grad_norm);
 }
 
-/// Options that are there so that a script's command line works, and cannot do what they say.
-void check_not_yet(const TrainOptions& o) {
+/// Options that are there so that a script's command line works, and do not do what they say.
+void check_not_yet(const TrainOptions& o, const Observer& observer) {
+  if (o.enable_xformers_memory_efficient_attention)
+    observer.warn(
+        "--enable-xformers-memory-efficient-attention: xformers is not used; attention here needs no matrix of all "
+        "pairs of pixels anyway");
+  if (o.cache_dir)
+    observer.warn(
+        fmt::format("--cache-dir {}: not used; pictures are read where they lie. Models that come from the hub are "
+                    "kept in --hub-cache",
+                    *o.cache_dir));
   if (!o.push_to_hub && (o.hub_model_id || o.hub_private_repo))
-    throw usage_error("--hub-model-id and --hub-private-repo say how to upload, and nothing is to be uploaded",
-                      "Add --push-to-hub, or leave them out.");
+    throw usage_error(
+        "--hub-model-id and --hub-private-repo say how to upload, and nothing is to be uploaded",
+        "Add --push-to-hub, or leave them out.");
   if (o.logger == RunLogger::wandb)
     throw usage_error("--logger wandb: not yet",
                       "Use --logger tensorboard; log.jsonl in the run folder has the same numbers.");
@@ -104,7 +113,7 @@ void choose_network(const TrainOptions& o, TrainPlan& plan) {
 void choose_pictures(const TrainOptions& o, TrainPlan& plan) {
   const bool preset = plan.unet_config.empty();
   if (o.image_mode) {
-    plan.loader.mode = word<ImageMode>("--image-mode", *o.image_mode);
+    plan.loader.mode = *o.image_mode;
     const int64_t channels = plan.loader.mode == ImageMode::grey ? 1 : 3;
     if (preset) plan.unet.in_channels = plan.unet.out_channels = channels;
   } else {
@@ -144,7 +153,7 @@ void choose_pictures(const TrainOptions& o, TrainPlan& plan) {
 }
 
 void choose_optimization(const TrainOptions& o, TrainPlan& plan, const Observer& observer) {
-  plan.optimizer = {.type = word<OptimizerType>("--optimizer", o.optimizer),
+  plan.optimizer = {.type = o.optimizer,
                     .learning_rate = o.learning_rate,
                     .beta1 = o.adam_beta1,
                     .beta2 = o.adam_beta2,
@@ -152,15 +161,15 @@ void choose_optimization(const TrainOptions& o, TrainPlan& plan, const Observer&
                     .weight_decay = o.adam_weight_decay,
                     .momentum = o.adam_beta1};
   plan.max_grad_norm = o.max_grad_norm;
-  plan.precision = word<Precision>("--mixed-precision", std::string(enum_name(o.mixed_precision)));
-  check_precision(plan.precision);
+  plan.precision = o.mixed_precision;
+  check_precision(plan.precision, plan.device.type());
 
   plan.accumulation = AccumulationPlan(plan.dataset->size(), pictures_a_batch(o), o.gradient_accumulation_steps);
   const int64_t per_epoch = plan.accumulation.updates_per_epoch();
   plan.total_updates = o.max_train_steps.value_or(per_epoch * o.num_epochs);
   plan.num_epochs = (plan.total_updates + per_epoch - 1) / per_epoch;
   plan.averages = plan_averages(o, plan.total_updates);
-  const auto type = word<LrScheduleType>("--lr-scheduler", o.lr_scheduler);
+  const LrScheduleType type = o.lr_scheduler;
   plan.lr_schedule.emplace(LrScheduleOptions{.type = type,
                                              .warmup_steps = o.lr_warmup_steps,
                                              .total_steps = plan.total_updates,
@@ -218,7 +227,7 @@ int64_t pictures_a_batch(const TrainOptions& options) {
 
 TrainPlan plan_training(const TrainOptions& options, const Observer& observer) {
   check_numbers(options);
-  check_not_yet(options);
+  check_not_yet(options, observer);
   const DatasetOptions set = training_set(options);
   TrainPlan plan;
   plan.device = find_device(options.device, options.processes.local_rank);

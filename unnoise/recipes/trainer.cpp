@@ -8,7 +8,6 @@
 #include "unnoise/io/image_grid.h"
 #include "unnoise/io/image_write.h"
 #include "unnoise/io/model_folder.h"
-#include "unnoise/logging/line_plot.h"
 #include "unnoise/recipes/checkpoint.h"
 #include "unnoise/recipes/machine.h"
 #include "unnoise/recipes/pull.h"
@@ -94,6 +93,7 @@ Trainer::Trainer(const TrainOptions& options, TrainPlan plan, const RunFolder* f
 void Trainer::open_folder(const std::optional<fs::path>& checkpoint) {
   const auto resumed_at = checkpoint ? std::optional(global_step_) : std::nullopt;
   log_ = std::make_unique<RunLog>(folder_->log_file(), resumed_at);
+  curve_.emplace(folder_->path(), checkpoint ? read_run_log(folder_->log_file()) : std::vector<Json>());
   tensorboard_ =
       std::make_unique<TensorBoardWriter>(folder_->path() / options_.logging_dir / "train_unconditional", resumed_at);
   write_json(folder_->options_file(), saved_options(options_));
@@ -101,11 +101,9 @@ void Trainer::open_folder(const std::optional<fs::path>& checkpoint) {
     remove_snapshots_after(folder_->path(), global_step_);
     save_snapshot_model(folder_->path(), plan_.unet_config, plan_.scheduler->config(), plan_.draw.self_conditioning);
   }
-  if (checkpoint) {
-    reread_losses();
+  if (checkpoint)
     observer_.info(
         fmt::format("resumed from {} at step {} (epoch {})", checkpoint->string(), global_step_, epoch() + 1));
-  }
 }
 
 /// The network on its device, and its average. `with_weights` = false leaves them unset, for a checkpoint's.
@@ -145,6 +143,8 @@ Unconditional Trainer::pipeline(std::shared_ptr<const Scheduler> scheduler) cons
 void Trainer::restore(const TrainerState& state, const std::string& where) {
   optimizer_->load_state(state.optimizer, where);
   if (uncertainty_) uncertainty_->load_state(state.uncertainty, where);
+  if (!state.health.is_null()) health_.load_state(state.health, where + ": health");
+  if (!state.grad_scaler.is_null()) grad_scaler_.load_state(state.grad_scaler, where + ": grad_scaler");
   for (const auto& [name, tensor] : state.random) {
     if (name == stream_name("noise", group_.rank())) noise_rng_.set_state(tensor);
     if (name == stream_name("dropout", group_.rank())) dropout_rng_.set_state(tensor);
@@ -153,18 +153,6 @@ void Trainer::restore(const TrainerState& state, const std::string& where) {
   next_batch_ = state.micro_batch;
   epoch_in_progress_ = epoch();
   loader_->seek(next_batch_);
-}
-
-/// The plot and the mean of the epoch in progress, from the log of the steps before the checkpoint.
-void Trainer::reread_losses() {
-  for (const Json& record : read_run_log(folder_->log_file())) {
-    if (!record.contains("loss")) continue;
-    losses_.emplace_back(record.at("step").get<int64_t>(), record.at("loss").get<double>());
-    if (record.at("epoch") != epoch_in_progress_) continue;
-    epoch_loss_sum_ += losses_.back().second;
-    ++epoch_updates_;
-  }
-  if (!losses_.empty()) smooth_loss_ = losses_.back().second;
 }
 
 JobStatus Trainer::run(std::stop_token stop) {
@@ -190,7 +178,7 @@ JobStatus Trainer::run(std::stop_token stop) {
     if (every > 0 && global_step_ % every == 0) save_checkpoint();
   }
   group_.on_main([&] {
-    write_plot();
+    curve_->write_plot();
     save_model();
     observer_.info(fmt::format("the model is in {}", folder_->path().string()));
     if (options_.push_to_hub) push_trained(options_, plan_.num_epochs - 1, true, observer_, stop);
@@ -236,7 +224,8 @@ Trainer::Update Trainer::update() {
                          .precision = plan_.precision,
                          .draw = plan_.draw,
                          .more_averages = averages_->others(),
-                         .group = &group_};
+                         .group = &group_,
+                         .scaler = scales_gradients() ? &grad_scaler_ : nullptr};
   for (;;) {
     const Batch batch = loader_->next();
     const MicroBatch micro = micro_batch(batch, extra_embedding);
@@ -247,6 +236,7 @@ Trainer::Update Trainer::update() {
     result.loss += micro.weight * step.loss;
     result.images += *micro.images;
     ++next_batch_;
+    if (step.outcome == StepOutcome::skipped) result.loss = 0;  // no step: the next group is to make it
     if (step.outcome == StepOutcome::updated) {
       result.grad_norm = step.grad_norm.value_or(0);
       break;
@@ -260,21 +250,23 @@ Trainer::Update Trainer::update() {
 
 /// log.jsonl gets only what is the same in every repetition of the run; times go into the epoch's record.
 void Trainer::log_update(const Update& update) {
-  epoch_loss_sum_ += update.loss;
-  ++epoch_updates_;
-  losses_.emplace_back(global_step_, update.loss);
-  smooth_loss_ = losses_.size() == 1 ? update.loss : 0.95 * smooth_loss_ + 0.05 * update.loss;
   if (const auto trouble = health_.look(update.loss, update.grad_norm, update.learning_rate)) observer_.warn(*trouble);
 
   Json record{
       {"step", global_step_}, {"epoch", epoch_in_progress_}, {"loss", update.loss}, {"lr", update.learning_rate}};
   if (plan_.max_grad_norm > 0) record["grad_norm"] = update.grad_norm;
   if (ema()) record["ema_decay"] = ema()->current_decay();
-  log_->append(record);
+  if (scales_gradients()) record["loss_scale"] = grad_scaler_.scale();
+  log(record);
 
   tensorboard_->scalar("loss", update.loss, global_step_);
   tensorboard_->scalar("lr", update.learning_rate, global_step_);
   if (ema()) tensorboard_->scalar("ema_decay", ema()->current_decay(), global_step_);
+}
+
+void Trainer::log(const Json& record) {
+  log_->append(record);
+  curve_->append(record);
 }
 
 void Trainer::report_progress(const Update& update) {
@@ -284,7 +276,7 @@ void Trainer::report_progress(const Update& update) {
                       .done = global_step_,
                       .total = plan_.total_updates,
                       .detail = fmt::format("epoch {}/{}  loss {:.4f}  lr {:.1e}", epoch_in_progress_ + 1,
-                                            plan_.num_epochs, smooth_loss_, update.learning_rate),
+                                            plan_.num_epochs, curve_->smoothed_loss(), update.learning_rate),
                       .per_second = seconds > 0 ? static_cast<double>(update.images) / seconds : 0,
                       .seconds_left = clock_.steps() < 3 ? -1 : seconds * static_cast<double>(left)});
   if (clock_.steps() == 5)
@@ -298,8 +290,6 @@ bool Trainer::at_epoch_end() const { return epoch() != epoch_in_progress_ || glo
 void Trainer::finish_epoch(std::stop_token stop) {
   group_.on_main([&] { record_epoch(stop); });
   epoch_in_progress_ = epoch();
-  epoch_loss_sum_ = 0;
-  epoch_updates_ = 0;
   clock_.start_epoch();
 }
 
@@ -307,19 +297,19 @@ void Trainer::finish_epoch(std::stop_token stop) {
 void Trainer::record_epoch(std::stop_token stop) {
   const int64_t epoch_done = epoch_in_progress_;
   const bool last = global_step_ == plan_.total_updates;
-  const double mean_loss = epoch_loss_sum_ / static_cast<double>(epoch_updates_);
+  const double mean_loss = curve_->epoch_mean();
   const double seconds = clock_.epoch_seconds();
-  log_->append({{"step", global_step_},
-                {"epoch", epoch_done},
-                {"epoch_mean_loss", mean_loss},
-                {"seconds", seconds},
-                {"cpu_seconds", clock_.epoch_cpu_seconds()},
-                {"data_wait_seconds", clock_.epoch_waited()},
-                {"peak_memory_bytes", memory_use().peak},
-                {"images_per_second", seconds > 0 ? static_cast<double>(clock_.epoch_images()) / seconds : 0.0}});
+  log({{"step", global_step_},
+       {"epoch", epoch_done},
+       {"epoch_mean_loss", mean_loss},
+       {"seconds", seconds},
+       {"cpu_seconds", clock_.epoch_cpu_seconds()},
+       {"data_wait_seconds", clock_.epoch_waited()},
+       {"peak_memory_bytes", memory_use().peak},
+       {"images_per_second", seconds > 0 ? static_cast<double>(clock_.epoch_images()) / seconds : 0.0}});
   tensorboard_->scalar("epoch_mean_loss", mean_loss, global_step_);
   observer_.info(fmt::format("epoch {:>3}  mean loss {:.4f}  {}", epoch_done + 1, mean_loss, human_seconds(seconds)));
-  write_plot();
+  curve_->write_plot();
 
   const auto due = [&](int64_t every) { return every > 0 && (epoch_done % every == 0 || last); };
   if (due(options_.save_images_epochs)) draw_samples(epoch_done, stop);
@@ -359,6 +349,11 @@ void Trainer::save_model() {
   if (ema()) averaged.emplace(*ema());
   pipeline(plan_.scheduler).save(folder_->path());
   save_training_card(folder_->path(), options_, plan_);
+  averaged.reset();
+  for (Ema* average : averages_->models()) {
+    const EmaScope other(*average);
+    pipeline(plan_.scheduler).save(folder_->average_model(*average->options().halflife / 1000));
+  }
 }
 
 /// The new one is whole before an old one is deleted.
@@ -371,28 +366,15 @@ void Trainer::save_checkpoint() {
                            .micro_batch = next_batch_,
                            .random = std::move(random),
                            .optimizer = optimizer_->state(),
-                           .uncertainty = uncertainty_ ? uncertainty_->state() : StateDict()};
+                           .uncertainty = uncertainty_ ? uncertainty_->state() : StateDict(),
+                           .health = health_.state(),
+                           .grad_scaler = scales_gradients() ? grad_scaler_.state() : Json()};
   group_.on_main([&] {
     unnoise::save_checkpoint(folder_->checkpoint(global_step_), *unet_, plan_.unet_config, ema(), averages_->others(),
                              state, saved_options(options_), position_data(plan_, options_));
     if (options_.checkpoints_total_limit) folder_->prune_checkpoints(*options_.checkpoints_total_limit);
   });
   saved_at_ = global_step_;
-}
-
-void Trainer::write_plot() const {
-  if (losses_.empty()) return;
-  Curve curve{.name = "loss", .x = {}, .y = {}, .smoothing = 0.9};
-  for (const auto& [step, loss] : losses_) {
-    curve.x.push_back(static_cast<double>(step));
-    curve.y.push_back(loss);
-  }
-  const LinePlot plot{.title = folder_->path().filename().string(),
-                      .x_label = "step",
-                      .y_label = "loss",
-                      .curves = {curve},
-                      .log_y = true};
-  write_file_atomic(folder_->plot_file(), to_svg(plot));
 }
 
 }  // namespace unnoise

@@ -5,8 +5,6 @@
 #include <memory>
 #include <optional>
 #include <stop_token>
-#include <utility>
-#include <vector>
 
 #include "unnoise/core/observer.h"
 #include "unnoise/logging/run_log.h"
@@ -15,6 +13,7 @@
 #include "unnoise/nn/rng.h"
 #include "unnoise/pipelines/unconditional.h"
 #include "unnoise/recipes/job.h"
+#include "unnoise/recipes/loss_curve.h"
 #include "unnoise/recipes/run_folder.h"
 #include "unnoise/recipes/step_clock.h"
 #include "unnoise/recipes/train_evaluation.h"
@@ -44,20 +43,20 @@ class Trainer {
 
   void make_network(bool with_weights);
   StateDict trained_parameters() const;
+  bool scales_gradients() const { return plan_.precision == Precision::fp16; }
   Unconditional pipeline(std::shared_ptr<const Scheduler> scheduler) const;
   void restore(const TrainerState& state, const std::string& where);
   void open_folder(const std::optional<fs::path>& checkpoint);
-  void reread_losses();
   MicroBatch micro_batch(const Batch& batch, Tensor& extra_embedding);
   Update update();
   void log_update(const Update& update);
+  void log(const Json& record);
   void finish_epoch(std::stop_token stop);
   void record_epoch(std::stop_token stop);
   void draw_samples(int64_t epoch, std::stop_token stop);
   void evaluate(std::stop_token stop);
   void save_model();
   void save_checkpoint();
-  void write_plot() const;
   void report_progress(const Update& update);
   int64_t epoch() const { return plan_.accumulation.epoch(next_batch_); }
   bool at_epoch_end() const;
@@ -84,11 +83,9 @@ class Trainer {
   int64_t next_batch_ = 0;  ///< micro-batches, numbered across epochs
   int64_t saved_at_ = -1;   ///< step of the last checkpoint that this process wrote
   int64_t epoch_in_progress_ = 0;
-  double epoch_loss_sum_ = 0;
-  int64_t epoch_updates_ = 0;
-  std::vector<std::pair<int64_t, double>> losses_;  ///< (step, loss) for the plot
-  double smooth_loss_ = 0;
+  std::optional<LossCurve> curve_;
   TrainingHealth health_;
+  GradScaler grad_scaler_;  ///< used with Precision::fp16
   StepClock clock_;
 };
 

@@ -56,25 +56,26 @@ class Chooser {
 Augmented augment(const Tensor& x0, double p, Rng& rng) {
   if (!(p >= 0 && p <= 1)) throw usage_error(fmt::format("augment: expected a probability of 0 to 1, found {}", p));
   Chooser draw(x0.size(0), p, rng);
-  // The grid asks where a pixel of the new picture comes from, so each change stands here as its inverse.
+  // The grid asks where a pixel of the new picture comes from: the inverses of the changes, the last one first. Angles
+  // count against the clock, while y points down.
   const Tensor mirror_x = draw.chosen(), mirror_y = draw.chosen();
   Tensor from = scaling(1 - 2 * mirror_x, 1 - 2 * mirror_y);
 
   const Tensor scale = draw.normal(draw.chosen()) * kLogScaleStd, shrink = (-scale).exp2();
-  from = at::matmul(scaling(shrink, shrink), from);
+  from = at::matmul(from, scaling(shrink, shrink));
 
   const Tensor turn = draw.angle(draw.chosen());
-  from = at::matmul(rotation(turn), from);
+  from = at::matmul(from, rotation(turn));
 
   const Tensor stretched = draw.chosen();
   const Tensor stretch = draw.normal(stretched) * kLogScaleStd, direction = draw.angle(stretched);
-  from = at::matmul(rotation(direction),
-                    at::matmul(scaling((-stretch).exp2(), stretch.exp2()), at::matmul(rotation(-direction), from)));
+  const Tensor narrow = at::matmul(scaling((-stretch).exp2(), stretch.exp2()), rotation(direction));
+  from = at::matmul(from, at::matmul(rotation(-direction), narrow));
 
   const Tensor moved = draw.chosen();
   const Tensor shift_x = draw.normal(moved) * kShiftStd, shift_y = draw.normal(moved) * kShiftStd;
   const Tensor one = at::ones_like(shift_x), zero = at::zeros_like(shift_x);
-  from = at::matmul(matrix(one, zero, 2 * shift_x, zero, one, 2 * shift_y), from);
+  from = at::matmul(from, matrix(one, zero, -2 * shift_x, zero, one, -2 * shift_y));
 
   const Tensor labels = at::stack(
       {mirror_x, mirror_y, scale / kLogScaleStd, turn.cos() - 1, turn.sin(), stretch / kLogScaleStd * direction.cos(),

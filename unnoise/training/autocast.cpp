@@ -6,21 +6,20 @@
 
 namespace unnoise {
 
-void check_precision(Precision precision) {
-  if (precision == Precision::fp16)
-    throw usage_error(
-        "mixed_precision: fp16 cannot train here: half-precision gradients underflow without loss scaling",
-        "Use bf16, which has float32's range, or no.");
+void check_precision(Precision precision, at::DeviceType device) {
+  if (precision == Precision::fp16 && device == at::kCPU)
+    throw usage_error("mixed_precision: fp16 is for GPUs: on a processor it is slower than float32",
+                      "Use bf16, which has float32's range, or no.");
 }
 
 AutocastScope::AutocastScope(Precision precision, at::DeviceType device)
     : device_(device),
       was_enabled_(at::autocast::is_autocast_enabled(device)),
       previous_dtype_(at::autocast::get_autocast_dtype(device)) {
-  check_precision(precision);
   at::autocast::increment_nesting();
-  at::autocast::set_autocast_enabled(device, precision == Precision::bf16);
-  if (precision == Precision::bf16) at::autocast::set_autocast_dtype(device, at::kBFloat16);
+  at::autocast::set_autocast_enabled(device, precision != Precision::no);
+  if (precision != Precision::no)
+    at::autocast::set_autocast_dtype(device, precision == Precision::bf16 ? at::kBFloat16 : at::kHalf);
 }
 
 AutocastScope::~AutocastScope() {

@@ -1,31 +1,23 @@
-// Mixed precision: within a scope, matrix products and convolutions run in bfloat16 while weights, norms and losses
-// stay float32.
+// Mixed precision: within a scope, matrix products and convolutions run in bfloat16 or float16 while weights, norms and
+// losses stay float32.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
-#include <array>
-#include <utility>
+#include "unnoise/training/precision.h"
 
 namespace unnoise {
 
-/// The names of diffusers' --mixed_precision.
-enum class Precision { no, bf16, fp16 };
-constexpr auto enum_names(Precision) {
-  return std::array{std::pair{Precision::no, "no"}, std::pair{Precision::bf16, "bf16"},
-                    std::pair{Precision::fp16, "fp16"}};
-}
-
-/// Throws Error::usage, with a hint, for a precision that cannot train: fp16, whose gradients underflow without loss
-/// scaling.
-void check_precision(Precision precision);
+/// Throws Error::usage, with a hint, for a precision that is no use on the device: fp16 on a processor, which gives up
+/// float32's range and gains nothing.
+void check_precision(Precision precision, at::DeviceType device);
 
 /// Autocast of this thread, from construction to destruction; what was set before comes back. Leaving the outermost
 /// scope clears the cache of converted weights, without which the next forward pass would use the weights from before
 /// an update.
 class AutocastScope {
  public:
-  /// Precision::no switches autocast off within the scope. Throws as check_precision().
+  /// Precision::no switches autocast off within the scope.
   AutocastScope(Precision precision, at::DeviceType device);
   ~AutocastScope();
   AutocastScope(const AutocastScope&) = delete;

@@ -8,17 +8,9 @@
 
 #include "unnoise/nn/rng.h"
 #include "unnoise/nn/tensor.h"
+#include "unnoise/training/level_sampling.h"
 
 namespace unnoise {
-
-enum class LevelSampling {
-  uniform,       ///< in the timestep, or in s of a flow
-  logit_normal,  ///< sigmoid(N(mean, std^2)): Esser et al. 2024, section 3.1; of EDM, sigma = e^N, Karras et al. 2022
-};
-constexpr auto enum_names(LevelSampling) {
-  return std::array{std::pair{LevelSampling::uniform, "uniform"},
-                    std::pair{LevelSampling::logit_normal, "logit_normal"}};
-}
 
 /// Unset values are the process' own: uniform for a table, logit_normal(0, 1) for a flow, (-1.2, 1.2) for EDM.
 struct LevelDraw {

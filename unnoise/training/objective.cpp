@@ -24,19 +24,6 @@ void check_above_0(const char* name, double value) {
     throw usage_error(fmt::format("{}: expected a number above 0, found {}", name, value));
 }
 
-/// [B,...] float32: the distance of every number.
-Tensor distances(LossType loss, const Tensor& output, const Tensor& target) {
-  switch (loss) {
-    case LossType::l2:
-      return at::mse_loss(output, target, at::Reduction::None);
-    case LossType::l1:
-      return at::l1_loss(output, target, at::Reduction::None);
-    case LossType::huber:
-      return at::smooth_l1_loss(output, target, at::Reduction::None, /*beta=*/1.0);
-  }
-  throw usage_error("loss: not one of l2, l1, huber");
-}
-
 /// The weight of x0's error, [B].
 Tensor x0_weight(const Objective& o, const Tensor& snr) {
   switch (o.weighting) {
@@ -70,6 +57,18 @@ void check_shape(const Tensor& output, const Tensor& x0, bool learned_variance) 
 }
 
 }  // namespace
+
+Tensor distances(LossType loss, const Tensor& output, const Tensor& target) {
+  switch (loss) {
+    case LossType::l2:
+      return at::mse_loss(output, target, at::Reduction::None);
+    case LossType::l1:
+      return at::l1_loss(output, target, at::Reduction::None);
+    case LossType::huber:
+      return at::smooth_l1_loss(output, target, at::Reduction::None, /*beta=*/1.0);
+  }
+  throw usage_error("loss: not one of l2, l1, huber");
+}
 
 Tensor loss_weights(const Objective& objective, const NoiseProcess& process, const Tensor& level) {
   if (objective.weighting == LossWeighting::standard) return process.standard_weight(level);

@@ -14,9 +14,22 @@
 namespace unnoise {
 namespace {
 
+/// True: the gradients are those of the loss itself. False: one overflowed, at a scale that can be lowered still.
+bool unscale(GradScaler& scaler, const Optimizer& optimizer) {
+  const bool can_be_lowered = scaler.scale() > 1;
+  const bool finite = scaler.unscale(optimizer.parameters());
+  scaler.update(finite);
+  return finite || !can_be_lowered;
+}
+
 /// The end of a group: add up over the processes, clip, move the weights, move their average, forget the gradients.
 void update(const TrainParts& parts, TrainStepResult& result) {
   if (parts.group) sum_gradients(*parts.group, parts.optimizer.parameters());
+  if (parts.scaler && !unscale(*parts.scaler, parts.optimizer)) {
+    parts.optimizer.zero_grad();
+    result.outcome = StepOutcome::skipped;
+    return;
+  }
   constexpr double kUnlimited = std::numeric_limits<double>::infinity();
   const double max_norm = parts.max_grad_norm > 0 ? parts.max_grad_norm : kUnlimited;
   result.grad_norm = fused_update(parts.optimizer, parts.ema, max_norm);
@@ -83,7 +96,8 @@ TrainStepResult train_step(const TrainParts& parts, const MicroBatch& batch, con
     return result;
   }
   count_images(parts, batch);
-  const double scale = batch.weight * (parts.objective.gradient_times_loss ? loss.mean.item<double>() : 1.0);
+  const double scale = batch.weight * (parts.objective.gradient_times_loss ? loss.mean.item<double>() : 1.0) *
+                       (parts.scaler ? parts.scaler->scale() : 1.0);
   (scale == 1.0 ? loss.mean : loss.mean * scale).backward();  // 5 update
   if (batch.ends_group) update(parts, result);
   return result;

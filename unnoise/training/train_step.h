@@ -11,6 +11,7 @@
 #include "unnoise/nn/tensor.h"
 #include "unnoise/training/autocast.h"
 #include "unnoise/training/ema.h"
+#include "unnoise/training/grad_scaler.h"
 #include "unnoise/training/noise_draw.h"
 #include "unnoise/training/noise_process.h"
 #include "unnoise/training/objective.h"
@@ -37,6 +38,7 @@ struct TrainParts {
   DrawOptions draw = {};
   std::span<Ema* const> more_averages = {};  ///< further ones; each costs a pass over the weights
   ProcessGroup* group = nullptr;             ///< with several processes: gradients are added up over them, then clipped
+  GradScaler* scaler = nullptr;              ///< for Precision::fp16
 };
 
 struct MicroBatch {
@@ -48,9 +50,10 @@ struct MicroBatch {
 };
 
 enum class StepOutcome {
-  accumulated,          ///< gradients added; the group goes on
-  updated,              ///< weights, average and optimizer have moved; the gradients are cleared
-  loss_not_finite,      ///< nothing was touched: no gradient, no weight
+  accumulated,      ///< gradients added; the group goes on
+  updated,          ///< weights, average and optimizer have moved; the gradients are cleared
+  skipped,          ///< the scaled gradients overflowed: they are dropped, the scale is lowered, no weight was touched
+  loss_not_finite,  ///< nothing was touched: no gradient, no weight
   gradient_not_finite,  ///< the gradients hold infinities or NaN; no weight was touched. optimizer.zero_grad() drops
                         ///< them
 };

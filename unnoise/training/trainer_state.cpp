@@ -24,7 +24,10 @@ int64_t read_count(const Json& numbers, const char* key, std::string_view where)
 }  // namespace
 
 Json trainer_numbers(const TrainerState& state) {
-  return {{"epoch", state.epoch}, {"global_step", state.global_step}, {"micro_batch", state.micro_batch}};
+  Json numbers{{"epoch", state.epoch}, {"global_step", state.global_step}, {"micro_batch", state.micro_batch}};
+  if (!state.health.is_null()) numbers["health"] = state.health;
+  if (!state.grad_scaler.is_null()) numbers["grad_scaler"] = state.grad_scaler;
+  return numbers;
 }
 
 StateDict trainer_tensors(const TrainerState& state) {
@@ -41,6 +44,8 @@ TrainerState trainer_state(const Json& numbers, const StateDict& tensors, std::s
   state.epoch = read_count(numbers, "epoch", where);
   state.global_step = read_count(numbers, "global_step", where);
   state.micro_batch = read_count(numbers, "micro_batch", where);
+  state.health = numbers.value("health", Json());
+  state.grad_scaler = numbers.value("grad_scaler", Json());
   for (const auto& [name, tensor] : tensors) {
     if (name.starts_with(kRandom)) {
       state.random.emplace_back(name.substr(kRandom.size()), tensor);

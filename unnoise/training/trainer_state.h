@@ -19,6 +19,8 @@ struct TrainerState {
   StateDict random;         ///< Rng::state() by name: "noise", "dropout"
   StateDict optimizer;      ///< Optimizer::state()
   StateDict uncertainty;    ///< Uncertainty::state(), of a run that has one
+  Json health;              ///< TrainingHealth::state(), or null
+  Json grad_scaler;         ///< GradScaler::state(), of a run that has one, else null
 };
 
 /// The numbers, for trainer_state.json.
