@@ -315,28 +315,20 @@ TEST(FewRows, AgreesWithItsDefinition) {
   for (int n = 0; n < 12; ++n) {
     const int64_t rows = draw(random, 1, 7), in = draw(random, 1, 150), out = draw(random, 1, 90);
     const Floats x = normal(rows * in, random), w = normal(out * in, random), bias = normal(out, random);
-    const auto rounded_w = rounded(w);
-    for (const bool rounds : {false, true}) {
-      std::vector<double> expected(static_cast<size_t>(rows * out));
-      for (int64_t r = 0; r < rows; ++r)
-        for (int64_t o = 0; o < out; ++o) {
-          double& sum = expected[static_cast<size_t>(r * out + o)];
-          sum = bias[static_cast<size_t>(o)];
-          for (int64_t i = 0; i < in; ++i) {
-            const auto at = static_cast<size_t>(o * in + i);
-            sum += static_cast<double>(x[static_cast<size_t>(r * in + i)]) * (rounds ? to_float(rounded_w[at]) : w[at]);
-          }
-        }
-      const Threads threads(1 + n % 4);
-      for_each_target([&] {
-        Floats y(expected.size());
-        if (rounds)
-          multiply_few_rows(rows, in, out, x.data(), rounded_w.data(), bias.data(), y.data());
-        else
-          multiply_few_rows(rows, in, out, x.data(), w.data(), bias.data(), y.data());
-        EXPECT_LT(relative_error(y, expected), kDirect);
-      });
-    }
+    std::vector<double> expected(static_cast<size_t>(rows * out));
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t o = 0; o < out; ++o) {
+        double& sum = expected[static_cast<size_t>(r * out + o)];
+        sum = bias[static_cast<size_t>(o)];
+        for (int64_t i = 0; i < in; ++i)
+          sum += static_cast<double>(x[static_cast<size_t>(r * in + i)]) * w[static_cast<size_t>(o * in + i)];
+      }
+    const Threads threads(1 + n % 4);
+    for_each_target([&] {
+      Floats y(expected.size());
+      multiply_few_rows(rows, in, out, x.data(), w.data(), bias.data(), y.data());
+      EXPECT_LT(relative_error(y, expected), kDirect);
+    });
   }
 }
 

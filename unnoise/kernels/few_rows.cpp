@@ -5,16 +5,18 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "unnoise/kernels/few_rows.cpp"
 #include <hwy/foreach_target.h>  // must come before the inner loops
+#include <hwy/highway.h>
 
 #include "unnoise/kernels/parallel.h"
-#include "unnoise/kernels/vector_io-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace unnoise::kernels::HWY_NAMESPACE {
 
+namespace hn = hwy::HWY_NAMESPACE;
+
 /// The products of x with kCount rows of w: as many sums at once as hide the time of an addition.
-template <int kCount, class T>
-HWY_INLINE void products(int64_t in, const float* x, const T* w, float* sums) {
+template <int kCount>
+HWY_INLINE void products(int64_t in, const float* x, const float* w, float* sums) {
   using D = hn::CappedTag<float, 16>;
   const D d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -23,16 +25,15 @@ HWY_INLINE void products(int64_t in, const float* x, const T* w, float* sums) {
   int64_t c = 0;
   for (; c + lanes <= in; c += lanes) {
     const auto xc = hn::LoadU(d, x + c);
-    for (int j = 0; j < kCount; ++j) sum[j] = hn::MulAdd(xc, load_floats(d, w + j * in + c), sum[j]);
+    for (int j = 0; j < kCount; ++j) sum[j] = hn::MulAdd(xc, hn::LoadU(d, w + j * in + c), sum[j]);
   }
   for (int j = 0; j < kCount; ++j) {
     sums[j] = hn::GetLane(hn::SumOfLanes(d, sum[j]));
-    for (int64_t i = c; i < in; ++i) sums[j] += x[i] * to_float(w[j * in + i]);
+    for (int64_t i = c; i < in; ++i) sums[j] += x[i] * w[j * in + i];
   }
 }
 
-template <class T>
-void multiply(int64_t rows, int64_t in, int64_t out, const float* x, const T* w, const float* bias, float* y) {
+void multiply(int64_t rows, int64_t in, int64_t out, const float* x, const float* w, const float* bias, float* y) {
   constexpr int64_t kAtOnce = 4, kGrain = 16384;  // weights that are worth a thread
   const int64_t groups = (out + kAtOnce - 1) / kAtOnce;
   parallel_for(groups, std::max<int64_t>(1, kGrain / (kAtOnce * in)), [&](int64_t begin, int64_t end) {
@@ -49,32 +50,17 @@ void multiply(int64_t rows, int64_t in, int64_t out, const float* x, const T* w,
   });
 }
 
-void multiply_float(int64_t rows, int64_t in, int64_t out, const float* x, const float* w, const float* bias,
-                    float* y) {
-  multiply(rows, in, out, x, w, bias, y);
-}
-void multiply_bf16(int64_t rows, int64_t in, int64_t out, const float* x, const bf16* w, const float* bias, float* y) {
-  multiply(rows, in, out, x, w, bias, y);
-}
-
 }  // namespace unnoise::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace unnoise::kernels {
 
-HWY_EXPORT(multiply_float);
-HWY_EXPORT(multiply_bf16);
+HWY_EXPORT(multiply);
 
-template <>
 void multiply_few_rows(int64_t rows, int64_t in, int64_t out, const float* x, const float* w, const float* bias,
                        float* y) {
-  HWY_DYNAMIC_DISPATCH(multiply_float)(rows, in, out, x, w, bias, y);
-}
-template <>
-void multiply_few_rows(int64_t rows, int64_t in, int64_t out, const float* x, const bf16* w, const float* bias,
-                       float* y) {
-  HWY_DYNAMIC_DISPATCH(multiply_bf16)(rows, in, out, x, w, bias, y);
+  HWY_DYNAMIC_DISPATCH(multiply)(rows, in, out, x, w, bias, y);
 }
 
 }  // namespace unnoise::kernels

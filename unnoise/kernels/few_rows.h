@@ -3,13 +3,11 @@
 
 #include <cstdint>
 
-#include "unnoise/kernels/scalar.h"
-
 namespace unnoise::kernels {
 
 /// y [rows,out] = x [rows,in] times the transpose of w [out,in], + bias [out] (may be null). The work is shared out by
-/// outputs, so the result does not depend on the number of threads, nor on other rows. T: float or bf16.
-template <class T>
-void multiply_few_rows(int64_t rows, int64_t in, int64_t out, const float* x, const T* w, const float* bias, float* y);
+/// outputs, so the result does not depend on the number of threads, nor on other rows.
+void multiply_few_rows(int64_t rows, int64_t in, int64_t out, const float* x, const float* w, const float* bias,
+                       float* y);
 
 }  // namespace unnoise::kernels

@@ -20,12 +20,8 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// Below this many rows the weights are packed for too little work.
+/// Below this many rows the weights are read as they lie: to pack them would be most of the work.
 constexpr int64_t kFewestRows = 8;
-
-bool autocasts_to(at::ScalarType type) {
-  return at::autocast::is_autocast_enabled(at::kCPU) && at::autocast::get_autocast_dtype(at::kCPU) == type;
-}
 
 /// `cache` may be null. `residual`, where given, is contiguous and of x's type.
 Tensor multiply(const Tensor& x, const Tensor& w, const std::optional<Tensor>& bias, PackCache* cache,
@@ -34,6 +30,13 @@ Tensor multiply(const Tensor& x, const Tensor& w, const std::optional<Tensor>& b
   auto shape = x.sizes().vec();
   shape.back() = out;
   Tensor y = at::empty(shape, x.options());
+  if (rows < kFewestRows && !deterministic()) {
+    const Tensor x32 = x.to(at::kFloat), y32 = y.scalar_type() == at::kFloat ? y : at::empty(shape, x32.options());
+    kernels::multiply_few_rows(rows, in, out, x32.const_data_ptr<float>(), w.const_data_ptr<float>(),
+                               bias ? bias->const_data_ptr<float>() : nullptr, y32.mutable_data_ptr<float>());
+    if (residual) y32.add_(*residual);
+    return y.is_same(y32) ? y : y.copy_(y32);
+  }
   if (x.scalar_type() == at::kBFloat16) {
     convolve_bf16(kernels::rows_shape(rows, in, out), x, w, bias.value_or(Tensor()), {}, residual, cache, y);
     return y;
@@ -90,44 +93,15 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
   }
 };
 
-/// Whether the weights are read as they lie, once: for the rows of a small batch, without gradients.
-bool takes_few_rows(const Tensor& x, const Tensor& weight) {
-  return use_fast_kernels(x) && weight.scalar_type() == at::kFloat && x.numel() < kFewestRows * weight.size(1) &&
-         !c10::GradMode::is_enabled() && !deterministic() &&
-         (!at::autocast::is_autocast_enabled(at::kCPU) || autocasts_to(at::kBFloat16));
-}
-
-Tensor multiply_few_rows(const Tensor& x_in, const Tensor& weight, const std::optional<Tensor>& bias,
-                         PackCache* cache) {
-  const bool rounds = autocasts_to(at::kBFloat16);
-  const Tensor x = (rounds ? x_in.to(at::kBFloat16) : x_in).to(at::kFloat).contiguous();
-  const Tensor w = autocast_weight(weight, cache).contiguous();
-  const int64_t out = w.size(0), in = w.size(1);
-  auto shape = x.sizes().vec();
-  shape.back() = out;
-  Tensor y = at::empty(shape, x.options());
-  const auto run = [&](const auto* weights) {
-    kernels::multiply_few_rows(x.numel() / in, in, out, x.const_data_ptr<float>(), weights,
-                               bias ? bias->const_data_ptr<float>() : nullptr, y.mutable_data_ptr<float>());
-  };
-  if (w.scalar_type() == at::kFloat)
-    run(w.const_data_ptr<float>());
-  else
-    run(static_cast<const kernels::bf16*>(w.const_data_ptr()));
-  return rounds ? y.to(at::kBFloat16) : y;
-}
-
 /// The type of x that the kernels should work on, or nothing where they should not.
 std::optional<at::ScalarType> linear_type(const Tensor& x, const Tensor& weight) {
   const int64_t out = weight.size(0), in = weight.size(1);
   if (!use_fast_kernels(x) || weight.scalar_type() != at::kFloat) return std::nullopt;
-  if (!deterministic() && x.numel() < kFewestRows * in) return std::nullopt;
   const bool autocast = at::autocast::is_autocast_enabled(at::kCPU);
   const auto type = autocast ? at::autocast::get_autocast_dtype(at::kCPU) : x.scalar_type();
   if (!autocast) return type == at::kFloat ? std::optional(type) : std::nullopt;
-  const auto shape = kernels::rows_shape(x.numel() / in, in, out);
-  const bool is_ours = type == at::kBFloat16 && (c10::GradMode::is_enabled() ? kernels::takes_conv_bf16_gradients(shape)
-                                                                             : kernels::takes_conv_bf16(shape));
+  const bool is_ours =
+      type == at::kBFloat16 && kernels::takes_conv_bf16_gradients(kernels::rows_shape(x.numel() / in, in, out));
   return is_ours ? std::optional(type) : std::nullopt;
 }
 
@@ -138,7 +112,6 @@ Tensor linear(const Tensor& x_in, const Tensor& weight, const Tensor& bias_in, P
   const auto plus_residual = [&](const Tensor& y) { return residual.defined() ? residual + y : y; };
   const auto type = linear_type(x_in, weight);
   const std::optional<Tensor> bias = bias_in.defined() ? std::optional<Tensor>(bias_in) : std::nullopt;
-  if (!type && takes_few_rows(x_in, weight)) return plus_residual(multiply_few_rows(x_in, weight, bias, cache));
   if (!type)
     return plus_residual(at::linear(x_in, use_fast_kernels(x_in) ? autocast_weight(weight, cache) : weight, bias));
   const Tensor x = x_in.to(*type);
