@@ -30,7 +30,7 @@ using ::testing::Not;
 
 Recipe parsed(const char* text) { return recipe_from_json(parse_json(text, "t"), "\"r.json\""); }
 
-std::string error_of(const std::function<void()>& f) {
+std::string usage_error_of(const std::function<void()>& f) {
   try {
     f();
   } catch (const Error& e) {
@@ -40,7 +40,7 @@ std::string error_of(const std::function<void()>& f) {
   return "no error";
 }
 std::string error_in(const char* text) {
-  return error_of([&] { parsed(text); });
+  return usage_error_of([&] { parsed(text); });
 }
 
 constexpr const char* kRecipe = R"({
@@ -163,10 +163,10 @@ TEST(RecipeSettings, AnyFieldOfTheTablesByItsFlagOrAnAlias) {
   EXPECT_EQ(recipe.network, "butterflies");
   set_in_recipe(recipe, "layers", "1");  // changes the preset that is there
   EXPECT_EQ(recipe.network, Json({{"preset", "butterflies"}, {"layers_per_block", 1}}));
-  EXPECT_THAT(error_of([&] { set_in_recipe(recipe, "learningrate", "1"); }), HasSubstr("learning_rate"));
-  EXPECT_THAT(error_of([&] { set_in_recipe(recipe, "lr", "quick"); }), HasSubstr("--learning-rate"));
-  EXPECT_THAT(error_of([&] { set_in_recipe(recipe, "output_dir", "x"); }), HasSubstr("no setting"));
-  EXPECT_THAT(error_of([&] { set_in_recipe(recipe, "channels", "wide"); }), HasSubstr("a list"));
+  EXPECT_THAT(usage_error_of([&] { set_in_recipe(recipe, "learningrate", "1"); }), HasSubstr("learning_rate"));
+  EXPECT_THAT(usage_error_of([&] { set_in_recipe(recipe, "lr", "quick"); }), HasSubstr("--learning-rate"));
+  EXPECT_THAT(usage_error_of([&] { set_in_recipe(recipe, "output_dir", "x"); }), HasSubstr("no setting"));
+  EXPECT_THAT(usage_error_of([&] { set_in_recipe(recipe, "channels", "wide"); }), HasSubstr("a list"));
 }
 
 TEST(SweepGrid, CommasSeparateValuesOutsideBrackets) {
@@ -181,15 +181,15 @@ TEST(SweepGrid, CommasSeparateValuesOutsideBrackets) {
 }
 
 TEST(SweepGrid, MistakesAreExplained) {
-  EXPECT_THAT(error_of([] { parse_variations({}); }), HasSubstr("nothing to vary"));
-  EXPECT_THAT(error_of([] { parse_variations({"1e-4"}); }), HasSubstr("SETTING=VALUE"));
-  EXPECT_THAT(error_of([] { parse_variations({"lr=1", "learning_rate=2"}); }), HasSubstr("named twice"));
-  EXPECT_THAT(error_of([] { parse_variations({"lr=1", "1"}); }), HasSubstr("given twice"));
-  EXPECT_THAT(error_of([] { parse_variations({"lr="}); }), HasSubstr("empty"));
-  EXPECT_THAT(error_of([] { parse_variations({"lrr=3"}); }), HasSubstr("no setting"));
+  EXPECT_THAT(usage_error_of([] { parse_variations({}); }), HasSubstr("nothing to vary"));
+  EXPECT_THAT(usage_error_of([] { parse_variations({"1e-4"}); }), HasSubstr("SETTING=VALUE"));
+  EXPECT_THAT(usage_error_of([] { parse_variations({"lr=1", "learning_rate=2"}); }), HasSubstr("named twice"));
+  EXPECT_THAT(usage_error_of([] { parse_variations({"lr=1", "1"}); }), HasSubstr("given twice"));
+  EXPECT_THAT(usage_error_of([] { parse_variations({"lr="}); }), HasSubstr("empty"));
+  EXPECT_THAT(usage_error_of([] { parse_variations({"lrr=3"}); }), HasSubstr("no setting"));
   std::vector<std::string> many = {"seed=0"};
   for (int i = 1; i < 1001; ++i) many.push_back(std::to_string(i));
-  EXPECT_THAT(error_of([&] { all_choices(parse_variations(many)); }), HasSubstr("more than 1000"));
+  EXPECT_THAT(usage_error_of([&] { all_choices(parse_variations(many)); }), HasSubstr("more than 1000"));
 }
 
 // Jamieson & Talwalkar 2016: each rung is eta times as long for 1/eta of the settings.
@@ -258,7 +258,7 @@ TEST(Compare, RanksFinishedRunsFirstAndShowsWhatDiffers) {
   EXPECT_EQ(compare_runs({pretended_run("a", 1, 0.1), pretended_run("b", 1, 0.2)}, highest).runs[0].run.name, "b");
   CompareOptions wrong;
   wrong.rank_by = "beauty";
-  EXPECT_THAT(error_of([&] { compare_runs({pretended_run("a", 1, 0.1)}, wrong); }), HasSubstr("held_out, loss"));
+  EXPECT_THAT(usage_error_of([&] { compare_runs({pretended_run("a", 1, 0.1)}, wrong); }), HasSubstr("held_out, loss"));
 }
 
 /// As `unnoise evaluate --json` has it.

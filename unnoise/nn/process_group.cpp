@@ -64,7 +64,17 @@ void ProcessGroup::meet(const ProcessPlace& place, const Observer& observer) {
                             "Start rank 0 on the machine that MASTER_ADDR names, and let its port through.");
   if (!serves) store_ = std::make_unique<ProcessStore>(place, patience_);
 
-  const RingListener listener(master, place.master_addr);
+  try {
+    form_ring(master, place.master_addr, until, observer);
+  } catch (const c10::Error& e) {
+    throw environment_error(fmt::format("process {} of {}: rank 0 has ended before all had met: {}", rank_, size_,
+                                        e.what_without_backtrace()));
+  }
+}
+
+void ProcessGroup::form_ring(const Socket& master, const std::string& master_addr, Clock::time_point until,
+                             const Observer& observer) {
+  const RingListener listener(master, master_addr);
   if (is_main()) store_->set(kToken, random_token());  // before its address, which says that all is ready
   store_->set(address_key(rank_), listener.address());
   await_addresses(until, observer);
@@ -73,6 +83,14 @@ void ProcessGroup::meet(const ProcessPlace& place, const Observer& observer) {
   if (!next_) fail_gone(after(rank_));
   previous_ = listener.accept(token, until);
   if (!previous_) fail_gone(before(rank_));
+  await_all();  // the store ends with rank 0, and others may still look for addresses in it
+}
+
+/// Nobody leaves before all have come.
+void ProcessGroup::await_all() {
+  std::vector<std::byte> all(static_cast<size_t>(size_));
+  const auto block = [&](int64_t i) { return std::span(&all[static_cast<size_t>(i)], 1); };
+  pass_round(rank_, block, block);
 }
 
 void ProcessGroup::await_addresses(Clock::time_point until, const Observer& observer) {
@@ -171,15 +189,13 @@ void ProcessGroup::broadcast(const Tensor& tensor) {
   if (!is_main()) tensor.copy_(here);
 }
 
-/// Nobody leaves before all have come. Rank 0 says that it has, so that afterwards patience counts again.
+/// Rank 0 says that it has come, so that afterwards patience counts again.
 void ProcessGroup::wait_for_main() {
   if (size_ == 1) return;
   ++main_turns_;
   if (is_main()) store_->set(kMainTurns, std::to_string(main_turns_));
   waits_for_main_ = !is_main();
-  std::vector<std::byte> all(static_cast<size_t>(size_));
-  const auto block = [&](int64_t i) { return std::span(&all[static_cast<size_t>(i)], 1); };
-  pass_round(rank_, block, block);
+  await_all();
   waits_for_main_ = false;
 }
 

@@ -56,7 +56,10 @@ class ProcessGroup {
 
  private:
   void meet(const ProcessPlace& place, const Observer& observer);
+  void form_ring(const Socket& master, const std::string& master_addr, Clock::time_point until,
+                 const Observer& observer);
   void await_addresses(Clock::time_point until, const Observer& observer);
+  void await_all();
   /// Passes blocks round the ring: in step s this process sends `block(first - s)` and receives the one before it.
   template <class Block, class Received>
   void pass_round(int64_t first, Block block, Received received);
