@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from data_set_tools import (DATA, USAGE, ask, datasets, encoded, labelled, listing, noise, pictures, refused, report, rgb, tree_of_20,  # noqa: F401
-                            write_tar, write_tree, write_zip)
+                            write_tar, write_tar_zst, write_tree, write_zip)
 from PIL import Image
 
 
