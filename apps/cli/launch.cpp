@@ -10,10 +10,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "apps/cli/terminal.h"
@@ -39,10 +41,19 @@ int free_port() {
   return ntohs(address.sin_port);
 }
 
-/// The variables of this process, and its place.
+/// Whether it says where a process stands: a launcher that started this one alone has set some of these.
+bool is_place(std::string_view variable) {
+  constexpr std::array<std::string_view, 6> kPlace = {"RANK",             "LOCAL_RANK",  "WORLD_SIZE",
+                                                      "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"};
+  const std::string_view name = variable.substr(0, variable.find('='));
+  return std::find(kPlace.begin(), kPlace.end(), name) != kPlace.end() || name.starts_with("TORCHELASTIC_");
+}
+
+/// The variables of this process but for its place, and the place of that one.
 std::vector<std::string> environment_of(int64_t rank, int64_t count, int port) {
   std::vector<std::string> all;
-  for (char** variable = environ; *variable != nullptr; ++variable) all.emplace_back(*variable);
+  for (char** variable = environ; *variable != nullptr; ++variable)
+    if (!is_place(*variable)) all.emplace_back(*variable);
   for (const auto& [name, value] : {std::pair{"RANK", rank},
                                     {"LOCAL_RANK", rank},
                                     {"WORLD_SIZE", count},

@@ -149,7 +149,7 @@ def test_each_process_draws_its_own_noise_as_accelerate_seeds_it(two):
     assert seeds == [7, 8]  # a generator's state begins with its seed
 
 
-@pytest.mark.parametrize("launcher", ["by hand", "torchrun", "slurm", "options.json"])
+@pytest.mark.parametrize("launcher", ["by hand", "torchrun", "slurm", "options.json", "a launcher of one"])
 def test_every_way_to_start_gives_the_same_run(two, data, config, tmp_path, launcher):  # noqa: F811
     args = arguments(data, config, tmp_path / "run", "--train_batch_size", 2)
     if launcher == "by hand":
@@ -163,6 +163,10 @@ def test_every_way_to_start_gives_the_same_run(two, data, config, tmp_path, laun
     elif launcher == "torchrun":
         subprocess.run([sys.executable, "-m", "torch.distributed.run", "--no-python", "--nproc-per-node", "2", "--master-port", free_port(),
                         BUILD / "unnoise", *args], check=True, env=environment(), capture_output=True, timeout=300)
+    elif launcher == "a launcher of one":  # its variables are not handed on to the processes
+        alone = environment(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1", LOCAL_WORLD_SIZE="1", MASTER_ADDR="nowhere.invalid", MASTER_PORT="1",
+                            TORCHELASTIC_USE_AGENT_STORE="True", TORCHELASTIC_RESTART_COUNT="3")
+        subprocess.run([BUILD / "unnoise", *args, "--num-processes", "2"], check=True, env=alone, capture_output=True, timeout=300)
     else:
         subprocess.run([BUILD / "unnoise", "train", "--options", two / "options.json", "--output-dir", tmp_path / "run"], check=True, env=environment(),
                        capture_output=True, timeout=300)
