@@ -310,6 +310,14 @@ TEST(ConvBf16, AgreesWithItsDefinition) {
   amx::disable(false);
 }
 
+TEST(ConvBf16, HasNoGradientWithoutPixels) {
+  const ConvShape s = rows_shape(0, 48, 16);
+  if (!takes_conv_bf16_gradients(s)) GTEST_SKIP() << "no products of bfloat16";
+  Floats dw(48 * 16, 7.0F);
+  conv_bf16_weight_gradient(s, nullptr, nullptr, dw.data());
+  EXPECT_EQ(dw, Floats(48 * 16, 0.0F));
+}
+
 TEST(FewRows, AgreesWithItsDefinition) {
   std::mt19937 random(11);
   for (int n = 0; n < 12; ++n) {

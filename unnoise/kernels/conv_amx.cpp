@@ -22,7 +22,7 @@ namespace unnoise::kernels::amx {
 namespace {
 
 constexpr int64_t kLanes = 16, kBlock = 2 * kLanes;  // a block: two tiles of rows or of columns
-constexpr int64_t kFirstCache = int64_t{48} << 10;
+constexpr int64_t kFirstCache = int64_t{48} << 10;    // of the processors that have the units
 static_assert(kPanel == kBlock);
 
 std::atomic<bool> is_disabled{false};

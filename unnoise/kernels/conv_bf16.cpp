@@ -170,6 +170,10 @@ void conv_bf16_weight_gradient(const ConvShape& s, const bf16* x, const bf16* dy
   if (takes_amx(s)) return amx::weight_gradient(amx_shape(s), x, dy, dw);
   constexpr int64_t kBlock = 512, kLength = 256;  // pixels whose pairs stay in the second cache, and in the first
   const int64_t pixels = s.batch * s.height * s.width, in = s.in_channels, out = s.out_channels;
+  if (pixels == 0) {
+    std::fill_n(dw, out * in, 0.0F);
+    return;
+  }
   bf16* const x_pairs = second_kernel_scratch().get<bf16>(kBlock * (in + out));  // x's last panel reads on into dy's
   bf16* const dy_pairs = x_pairs + kBlock * in;
   float* const edge = kernel_scratch().get<float>(out * kPanel);  // the sums of a panel that is wider than what is left
