@@ -50,7 +50,8 @@ Json to_json(const std::map<std::string, QualityNumber>& numbers) {
 
 std::optional<bool> found_copies(const Json& evaluation) {
   if (!evaluation.is_object()) return std::nullopt;
-  const Json verdict = evaluation.value("copying", Json::object()).value("copies", Json());
+  const Json copying = evaluation.value("copying", Json::object());
+  const Json verdict = copying.is_object() ? copying.value("copies", Json()) : Json();
   return verdict.is_boolean() ? std::optional(verdict.get<bool>()) : std::nullopt;
 }
 
