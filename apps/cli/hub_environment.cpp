@@ -72,8 +72,7 @@ bool find_dataset(HubOptions& options, std::optional<std::string>& data, const O
 bool find_parts(TrainOptions& options, const Observer& observer, std::stop_token stop) {
   return find_model(options, options.pretrained, observer, stop) &&
          find_model(options, options.model_config_name_or_path, observer, stop) &&
-         find_dataset(options, options.dataset_name, observer, stop) &&
-         find_dataset(options, options.train_data_dir, observer, stop);
+         find_dataset(options, options.dataset_name, observer, stop);  // --train-data-dir is a folder, as in the script
 }
 
 }  // namespace unnoise::cli

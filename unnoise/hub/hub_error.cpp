@@ -76,7 +76,7 @@ Error hub_error(const HttpResponse& response, std::string_view what, const HubSe
   if (response.end == HttpResponse::End::unreachable)
     return environment_error(
         fmt::format("{}: cannot reach {}: {}", what, response.host, response.failure),
-        "Is there a connection to the internet? What was downloaded before works without: --model with the same name.");
+        "Is there a connection to the internet? What was downloaded before works without, by the same name.");
   if (response.end == HttpResponse::End::cut)
     return environment_error(fmt::format("{}: the connection to {} was cut: {}", what, response.host, response.failure),
                              "Run the command again: it goes on where it stopped.");

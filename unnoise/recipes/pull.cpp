@@ -84,7 +84,8 @@ std::string find_on_hub(const std::string& text, RepoType type, const ChooseFile
             fmt::format("{}; using commit {} that was fetched before", e.message(), known.commit.substr(0, 8)));
         return known.folder.string();
       } catch (const Error& cached) {
-        throw environment_error(fmt::format("{}; {}", e.message(), cached.message()), e.hint());
+        throw environment_error(
+            fmt::format("a folder \"{}\" is not here, and {}; {}", text, e.message(), cached.message()), e.hint());
       }
     }
   }
