@@ -28,10 +28,10 @@ struct Options {
                       field("use_ema", &O::use_ema, "average the weights"),
                       field("batch_size", &O::batch_size, "pictures a step"),
                       section("Rest"),
-                      field("learning_rate", &O::learning_rate, "rate", "tuned"),
+                      field("learning_rate", &O::learning_rate, "rate", FieldRole::loss),
                       field("output", &O::output, "folder"),
                       field("color", &O::color, "a color"),
-                      field("limit", &O::limit, "at most", "tuned"),
+                      field("limit", &O::limit, "at most", FieldRole::loss),
                       field("seeds", &O::seeds, "seeds")};
   }
 };
@@ -105,9 +105,31 @@ TEST(Fields, RowsParseFlagsAndShowDefaults) {
               ::testing::HasSubstr("--batch-size: expected a whole number, found \"1.5\""));
 }
 
-TEST(Fields, AreFoundByTheirMark) {
-  EXPECT_THAT(marked_fields<Options>("tuned"), ::testing::ElementsAre("learning_rate", "limit"));
-  EXPECT_THAT(marked_fields<Options>("other"), ::testing::IsEmpty());
+struct WithRoles {
+  int64_t steps = 5;
+  int64_t keep = 2;
+  std::optional<std::string> folder;
+
+  static constexpr auto fields() {
+    using O = WithRoles;
+    return std::tuple{section("What"), field("steps", &O::steps, "how many"), trace("keep", &O::keep, "how many files"),
+                      place("folder", &O::folder, "where")};
+  }
+};
+
+TEST(Fields, AreFoundByTheirRole) {
+  EXPECT_THAT(field_names<Options>(FieldRole::loss), ::testing::ElementsAre("learning_rate", "limit"));
+  EXPECT_THAT(field_names<Options>(FieldRole::place), ::testing::IsEmpty());
+  EXPECT_THAT(field_names<WithRoles>(FieldRole::result), ::testing::ElementsAre("steps"));
+  EXPECT_THAT(field_names<WithRoles>(FieldRole::trace), ::testing::ElementsAre("keep"));
+  EXPECT_THAT(field_names<WithRoles>(FieldRole::place), ::testing::ElementsAre("folder"));
+}
+
+TEST(Fields, ARoleChangesNothingElse) {
+  WithRoles options;
+  assign_json(options, Json{{"folder", "x"}, {"keep", 7}}, "f");
+  EXPECT_EQ(to_json(options), (Json{{"steps", 5}, {"keep", 7}, {"folder", "x"}}));
+  EXPECT_EQ(option_rows(options)[1].flag(), "--keep");
 }
 
 TEST(Fields, NullIsNoneAndTheEmptyList) {

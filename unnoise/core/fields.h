@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -28,12 +29,20 @@
 
 namespace unnoise {
 
+/// What a field is for: recipes, cards and comparisons are about what decides a result, and ask here.
+enum class FieldRole {
+  result,  ///< decides what comes out
+  loss,    ///< that too, and what the training loss measures: where it differs, losses cannot be compared
+  trace,   ///< what is kept of the way there: how often, how much
+  place,   ///< where things are and go, who asks, how to go on: no matter to anybody else
+};
+
 template <class Owner, class Member>
 struct Field {
   std::string_view name;
   Member Owner::*member;
   std::string_view help;
-  std::string_view mark = "";  ///< what it has in common with others, for marked_fields()
+  FieldRole role = FieldRole::result;
 };
 
 /// A heading for the fields that follow it.
@@ -43,8 +52,17 @@ struct Section {
 
 template <class Owner, class Member>
 constexpr Field<Owner, Member> field(std::string_view name, Member Owner::*member, std::string_view help,
-                                     std::string_view mark = "") {
-  return {name, member, help, mark};
+                                     FieldRole role = FieldRole::result) {
+  return {name, member, help, role};
+}
+/// Rows of the other roles begin with their word.
+template <class Owner, class Member>
+constexpr Field<Owner, Member> trace(std::string_view name, Member Owner::*member, std::string_view help) {
+  return {name, member, help, FieldRole::trace};
+}
+template <class Owner, class Member>
+constexpr Field<Owner, Member> place(std::string_view name, Member Owner::*member, std::string_view help) {
+  return {name, member, help, FieldRole::place};
 }
 constexpr Section section(std::string_view title) { return {title}; }
 
@@ -213,12 +231,12 @@ std::vector<std::string> field_names() {
   return names;
 }
 
-/// The names of the fields that carry this mark.
+/// Of one role.
 template <HasFields T>
-std::vector<std::string> marked_fields(std::string_view mark) {
-  std::vector<std::string> names;
+std::set<std::string> field_names(FieldRole role) {
+  std::set<std::string> names;
   for_each_field<T>([&](const auto& f) {
-    if (f.mark == mark) names.emplace_back(f.name);
+    if (f.role == role) names.emplace(f.name);
   });
   return names;
 }

@@ -49,7 +49,7 @@ std::vector<std::string> measured_names(const std::vector<RunSummary>& runs) {
 std::vector<std::string> differing_losses(const std::vector<RunSummary>& runs) {
   const Json defaults = to_json(TrainOptions());
   std::vector<std::string> differing;
-  for (const std::string& key : marked_fields<TrainOptions>(kDecidesLoss)) {
+  for (const std::string& key : field_names<TrainOptions>(FieldRole::loss)) {
     const auto value_in = [&](const RunSummary& run) { return run.options.value(key, defaults.at(key)); };
     const Json first = value_in(runs.front());
     if (std::any_of(runs.begin(), runs.end(), [&](const RunSummary& run) { return value_in(run) != first; }))

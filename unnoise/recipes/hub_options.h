@@ -5,7 +5,6 @@
 #include <string>
 #include <tuple>
 
-#include "unnoise/core/field_role.h"
 #include "unnoise/core/fields.h"
 #include "unnoise/hub/hub_settings.h"
 

@@ -6,7 +6,6 @@
 #include <tuple>
 #include <vector>
 
-#include "unnoise/core/field_role.h"
 #include "unnoise/core/fields.h"
 #include "unnoise/recipes/hub_options.h"
 #include "unnoise/recipes/machine_options.h"

@@ -18,7 +18,7 @@ namespace {
 /// The settings in the choice that change what the training loss measures.
 std::vector<std::string> settings_of_loss(const std::vector<Variation>& variations) {
   std::vector<std::string> found;
-  for (const std::string& name : marked_fields<TrainOptions>(kDecidesLoss))
+  for (const std::string& name : field_names<TrainOptions>(FieldRole::loss))
     for (const auto& [setting, values] : variations)
       if (name == setting) found.push_back(name);
   return found;

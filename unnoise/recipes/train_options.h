@@ -9,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "unnoise/core/field_role.h"
 #include "unnoise/core/fields.h"
 #include "unnoise/core/process_place.h"
 #include "unnoise/io/image_mode.h"
@@ -128,9 +127,9 @@ struct TrainOptions : MachineOptions, ObjectiveOptions, HubOptions {
         place("cache_dir", &O::cache_dir, "accepted for scripts that pass it; pictures are read where they lie"),
         field("resolution", &O::resolution,
               "pixels: the shorter side is resized to it, then a square is cut; default: the network's size, else 64",
-              kDecidesLoss),
+              FieldRole::loss),
         field("image_mode", &O::image_mode,
-              "colours of the pictures; default: what the network's channels ask for, else rgb", kDecidesLoss),
+              "colours of the pictures; default: what the network's channels ask for, else rgb", FieldRole::loss),
         field("center_crop", &O::center_crop, "cut the middle square instead of a random one"),
         field("random_flip", &O::random_flip, "mirror each picture left to right with probability one half"),
         field("preserve_input_precision", &O::preserve_input_precision,
