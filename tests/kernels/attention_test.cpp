@@ -34,7 +34,7 @@ Case<T> make_case(int64_t images, int64_t tokens, int64_t heads, int64_t head_di
   std::mt19937 random(static_cast<unsigned>(tokens * 31 + head_dim));
   std::normal_distribution<float> normal;
   const int64_t inner = heads * head_dim;
-  Case<T> c{{images, tokens, heads, head_dim, 3 * inner + 5, inner + 3}, {}, {}};
+  Case<T> c{{images, tokens, heads, head_dim, 3 * inner + 6, inner + 4}, {}, {}};
   const auto draw = [&](std::vector<T>& values, int64_t count, float deviation) {
     for (int64_t i = 0; i < count; ++i) {
       if constexpr (std::is_same_v<T, float>)
@@ -142,7 +142,7 @@ struct Size {
 };
 constexpr Size kSizes[] = {{2, 49, 3, 8}, {1, 196, 2, 8},  {2, 16, 4, 8},  {1, 64, 2, 32}, {1, 65, 1, 64},
                            {3, 1, 2, 8},  {1, 33, 2, 16},  {1, 31, 1, 5},  {2, 17, 1, 1},  {1, 130, 1, 40},
-                           {1, 3, 5, 24}, {1, 100, 1, 72}, {1, 40, 1, 512}};
+                           {1, 3, 5, 24}, {1, 100, 1, 72}, {1, 40, 1, 512}, {2, 81, 2, 48}, {1, 257, 1, 32}};
 
 TEST(Attention, AgreesWithThePlainLoops) {
   for_each_target([] {

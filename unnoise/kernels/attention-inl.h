@@ -12,6 +12,7 @@
 
 #include <utility>
 
+#include "unnoise/kernels/attention.h"
 #include "unnoise/kernels/exp-inl.h"
 #include "unnoise/kernels/vector_io-inl.h"
 
@@ -22,6 +23,21 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using TokenTag = hn::CappedTag<float, 16>;
 inline constexpr int64_t kTokenLanes = hn::MaxLanes(TokenTag());
+
+inline constexpr float kLog2E = 0x1.715476p+0F, kLn2 = 0x1.62e43p-1F;
+
+/// One head of one image.
+template <class T>
+struct Head {
+  Head(const AttentionShape& s, int64_t index)
+      : tokens(s.tokens),
+        width(s.head_dim),
+        index(index),
+        in(index / s.heads * s.tokens * s.qkv_stride + index % s.heads * s.head_dim),
+        out(index / s.heads * s.tokens * s.out_stride + index % s.heads * s.head_dim) {}
+  int64_t tokens, width, index;
+  int64_t in, out;  // where its first token lies
+};
 
 /// Rows of a product that are summed in registers at a time, each two vectors wide.
 inline constexpr int kProductRows = HWY_TARGET <= HWY_AVX3 ? 14 : 6;

@@ -8,6 +8,7 @@
 #include <hwy/foreach_target.h>  // must come before the inner loops
 
 #include "unnoise/kernels/attention-inl.h"
+#include "unnoise/kernels/attention_pairs-inl.h"
 #include "unnoise/kernels/parallel.h"
 #include "unnoise/kernels/scratch.h"
 
@@ -16,7 +17,6 @@ namespace unnoise::kernels::HWY_NAMESPACE {
 
 /// Tokens of the other side that a block of scores has: a block of 64 rows stays in the first cache.
 inline constexpr int64_t kBlock = 64;
-inline constexpr float kLog2E = 0x1.715476p+0F, kLn2 = 0x1.62e43p-1F;
 
 /// Cuts scratch memory into parts that begin on cache lines.
 struct Cutter {
@@ -47,19 +47,6 @@ HWY_INLINE void for_lanes(int64_t n, const F& f) {
       f(std::integral_constant<int, 1>(), i, n - i);
   }
 }
-
-/// One head of one image.
-template <class T>
-struct Head {
-  Head(const AttentionShape& s, int64_t index)
-      : tokens(s.tokens),
-        width(s.head_dim),
-        index(index),
-        in(index / s.heads * s.tokens * s.qkv_stride + index % s.heads * s.head_dim),
-        out(index / s.heads * s.tokens * s.out_stride + index % s.heads * s.head_dim) {}
-  int64_t tokens, width, index;
-  int64_t in, out;  // where its first token lies
-};
 
 /// The floats of scratch that `queries` needs beside the copies of k and v.
 inline int64_t query_scratch(int64_t width) { return 2 * kTokenLanes * (2 * width + kBlock) + 64; }
@@ -219,6 +206,7 @@ void attention_float(const AttentionShape& s, const AttentionInputs<float>& in, 
   attention_loops(s, in, out, log_sum);
 }
 void attention_bf16(const AttentionShape& s, const AttentionInputs<bf16>& in, bf16* out, float* log_sum) {
+  if (takes_pairs(s)) return attend_in_pairs(s, in, out, log_sum);
   attention_loops(s, in, out, log_sum);
 }
 void attention_backward_float(const AttentionShape& s, const AttentionSaved<float>& saved, const float* out_gradient,
@@ -227,6 +215,7 @@ void attention_backward_float(const AttentionShape& s, const AttentionSaved<floa
 }
 void attention_backward_bf16(const AttentionShape& s, const AttentionSaved<bf16>& saved, const bf16* out_gradient,
                              bf16* dq, bf16* dk, bf16* dv) {
+  if (takes_pairs(s)) return attend_backward_in_pairs(s, saved, out_gradient, dq, dk, dv);
   attention_backward_loops(s, saved, out_gradient, dq, dk, dv);
 }
 

@@ -10,6 +10,7 @@
 #include "unnoise/kernels/conv_weights.h"
 #include "unnoise/kernels/gemm.h"
 #include "unnoise/kernels/gemm_bf16.h"
+#include "unnoise/kernels/pairs-inl.h"
 #include "unnoise/kernels/parallel.h"
 #include "unnoise/kernels/scratch.h"
 #include "unnoise/kernels/vector_io-inl.h"
@@ -35,19 +36,9 @@ void put_back(const ConvShape& s, int64_t panel, int64_t first, int64_t count, c
 
 /// Rows 2 i and 2 i + 1 of `from` as pairs, [columns][2]; a missing last row counts as zeros.
 void pair_rows(const bf16* from, int64_t rows, int64_t columns, int64_t begin, int64_t end, bf16* to) {
-  const hn::ScalableTag<uint32_t> d;
-  const hn::Rebind<uint16_t, decltype(d)> halves;
-  const auto words = [&](const bf16* p) {
-    return hn::PromoteTo(d, hn::LoadU(halves, reinterpret_cast<const uint16_t*>(p)));
-  };
   for (int64_t pair = begin; pair < end; ++pair) {
     const bf16* const even = from + 2 * pair * columns;
-    auto* const pairs = reinterpret_cast<uint32_t*>(to + 2 * pair * columns);
-    const bool odd = 2 * pair + 1 < rows;
-    for (int64_t c = 0; c < columns; c += static_cast<int64_t>(hn::Lanes(d))) {
-      const auto high = odd ? hn::ShiftLeft<16>(words(even + columns + c)) : hn::Zero(d);
-      hn::StoreU(hn::Or(words(even + c), high), d, pairs + c);
-    }
+    pair_two_rows(even, 2 * pair + 1 < rows ? even + columns : nullptr, columns, to + 2 * pair * columns);
   }
 }
 

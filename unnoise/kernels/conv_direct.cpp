@@ -41,40 +41,49 @@ namespace unnoise::kernels::HWY_NAMESPACE {
 
 inline constexpr int64_t kChunk = 8 * kTileRows;
 
+/// Where the taps of the grid's places [first, first + count) lie in x, [tap][count], and their outputs in y.
+void find_rows(const Gather& g, const Map& from, const float* x, const float* zeros, const Map& to, float* y,
+               int64_t first, int64_t count, const float** rows, float** outputs) {
+  for (int64_t p = 0; p < count; ++p) {
+    const int64_t image = (first + p) / (g.rows * g.columns), place = (first + p) % (g.rows * g.columns);
+    const int64_t i = place / g.columns, j = place % g.columns;
+    const float* const map = x + image * from.height * from.width * from.channels;
+    for (int64_t t = 0; t < g.taps; ++t) {
+      const int64_t row = i * g.step_in + g.tap_y[t], column = j * g.step_in + g.tap_x[t];
+      const bool inside = row >= 0 && row < from.height && column >= 0 && column < from.width;
+      rows[t * count + p] = inside ? map + (row * from.width + column) * from.channels : zeros;
+    }
+    outputs[p] = y + ((image * to.height + g.first_y + i * g.step_out) * to.width + g.first_x + j * g.step_out) *
+                         to.channels;
+  }
+}
+
 /// y = (sum over taps and channels of x * packed) + bias, for all pixels of the grid. packed: panels of [taps * C, K].
+/// Panel by panel where the weights are more to read than the map, else chunk by chunk.
 void gather(const Gather& g, int64_t batch, const Map& from, const float* x, const float* packed, const float* bias,
             const Map& to, float* y) {
-  const int64_t grid = g.rows * g.columns, pixels = batch * grid;
-  const int64_t chunks = (pixels + kChunk - 1) / kChunk, out_panels = panels(to.channels);
-  const int64_t panel_size = g.taps * from.channels * kPanel;
-  parallel_for(chunks, 1, [&](int64_t begin_chunk, int64_t end_chunk) {
+  const int64_t pixels = batch * g.rows * g.columns, chunks = (pixels + kChunk - 1) / kChunk;
+  const int64_t out_panels = panels(to.channels), panel_size = g.taps * from.channels * kPanel;
+  const bool by_panel = out_panels * panel_size > batch * from.height * from.width * from.channels;
+  parallel_for(chunks * out_panels, 1, [&](int64_t begin, int64_t end) {
     thread_local Scratch zero_pixel, pointers;
     float* zeros = zero_pixel.get<float>(from.channels);
     std::fill(zeros, zeros + from.channels, 0.0F);
     const float** rows = pointers.get<const float*>(g.taps * kChunk);
     alignas(64) float sums[kChunk * kPanel];
     float* outputs[kChunk];
-    for (int64_t chunk = begin_chunk; chunk < end_chunk; ++chunk) {
+    int64_t found = -1;
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t chunk = by_panel ? task % chunks : task / out_panels;
+      const int64_t panel = by_panel ? task / chunks : task % out_panels;
       const int64_t first = chunk * pixels / chunks, count = (chunk + 1) * pixels / chunks - first;
+      if (chunk != found) find_rows(g, from, x, zeros, to, y, first, count, rows, outputs);
+      found = chunk;
+      const int64_t column = panel * kPanel, columns = std::min(kPanel, to.channels - column);
+      multiply_panel({rows, count, g.taps, from.channels}, packed + panel * panel_size, sums, kPanel, false, columns);
       for (int64_t p = 0; p < count; ++p) {
-        const int64_t image = (first + p) / grid, place = (first + p) % grid;
-        const int64_t i = place / g.columns, j = place % g.columns;
-        const float* map = x + image * from.height * from.width * from.channels;
-        for (int64_t t = 0; t < g.taps; ++t) {
-          const int64_t row = i * g.step_in + g.tap_y[t], column = j * g.step_in + g.tap_x[t];
-          const bool inside = row >= 0 && row < from.height && column >= 0 && column < from.width;
-          rows[t * count + p] = inside ? map + (row * from.width + column) * from.channels : zeros;
-        }
-        outputs[p] = y + ((image * to.height + g.first_y + i * g.step_out) * to.width + g.first_x + j * g.step_out) *
-                             to.channels;
-      }
-      for (int64_t panel = 0; panel < out_panels; ++panel) {
-        const int64_t column = panel * kPanel, columns = std::min(kPanel, to.channels - column);
-        multiply_panel({rows, count, g.taps, from.channels}, packed + panel * panel_size, sums, kPanel, false, columns);
-        for (int64_t p = 0; p < count; ++p) {
-          float* out = outputs[p] + column;
-          for (int64_t o = 0; o < columns; ++o) out[o] = sums[p * kPanel + o] + (bias ? bias[column + o] : 0);
-        }
+        float* out = outputs[p] + column;
+        for (int64_t o = 0; o < columns; ++o) out[o] = sums[p * kPanel + o] + (bias ? bias[column + o] : 0);
       }
     }
   });

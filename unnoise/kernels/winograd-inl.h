@@ -10,6 +10,7 @@
 #endif
 
 #include "unnoise/kernels/gemm-inl.h"
+#include "unnoise/kernels/transpose-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace unnoise::kernels::HWY_NAMESPACE {
@@ -108,65 +109,6 @@ struct F23 {
   }
 };
 
-#if HWY_TARGET == HWY_SCALAR
-
-/// The nine taps of one output.
-HWY_INLINE void load_taps(const float* from, int64_t, Vec (&taps)[9]) {
-  for (int t = 0; t < 9; ++t) taps[t] = hn::Set(kFloats, from[t]);
-}
-/// Four floats that follow each other.
-HWY_INLINE void load_four(const float* from, int64_t, Vec* four) {
-  for (int i = 0; i < 4; ++i) four[i] = hn::Set(kFloats, from[i]);
-}
-HWY_INLINE void store_taps(const Vec (&taps)[9], float* to, int64_t) {
-  for (int t = 0; t < 9; ++t) to[t] = hn::GetLane(taps[t]);
-}
-
-#else
-
-/// Rows of 4-float blocks: block b of the vector is the 4 floats at from + 4 b rows.
-template <class D>
-HWY_INLINE hn::Vec<D> load_blocks(D d, const float* from, int64_t row) {
-  constexpr int64_t kBlocks = hn::MaxLanes(d) / 4;
-  if constexpr (kBlocks <= 1) {
-    return hn::LoadU(d, from);
-  } else {
-    const hn::Half<D> half;
-    return hn::Combine(d, load_blocks(half, from + kBlocks / 2 * 4 * row, row), load_blocks(half, from, row));
-  }
-}
-template <class D>
-HWY_INLINE void store_blocks(D d, hn::Vec<D> v, float* to, int64_t row) {
-  constexpr int64_t kBlocks = hn::MaxLanes(d) / 4;
-  if constexpr (kBlocks <= 1) {
-    hn::StoreU(v, d, to);
-  } else {
-    const hn::Half<D> half;
-    store_blocks(half, hn::LowerHalf(half, v), to, row);
-    store_blocks(half, hn::UpperHalf(half, v), to + kBlocks / 2 * 4 * row, row);
-  }
-}
-
-/// Transposes 4x4 within each block of four vectors.
-HWY_INLINE void transpose_blocks(Vec* v) {
-  const hn::Repartition<double, Floats> pairs;
-  const auto as_pairs = [&](Vec x) { return hn::BitCast(pairs, x); };
-  const auto low01 = as_pairs(hn::InterleaveLower(kFloats, v[0], v[1]));
-  const auto high01 = as_pairs(hn::InterleaveUpper(kFloats, v[0], v[1]));
-  const auto low23 = as_pairs(hn::InterleaveLower(kFloats, v[2], v[3]));
-  const auto high23 = as_pairs(hn::InterleaveUpper(kFloats, v[2], v[3]));
-  v[0] = hn::BitCast(kFloats, hn::InterleaveLower(pairs, low01, low23));
-  v[1] = hn::BitCast(kFloats, hn::InterleaveUpper(pairs, low01, low23));
-  v[2] = hn::BitCast(kFloats, hn::InterleaveLower(pairs, high01, high23));
-  v[3] = hn::BitCast(kFloats, hn::InterleaveUpper(pairs, high01, high23));
-}
-
-/// Four floats of each of kLanes rows: four[i] holds float i of each.
-HWY_INLINE void load_four(const float* from, int64_t row, Vec* four) {
-  for (int r = 0; r < 4; ++r) four[r] = load_blocks(kFloats, from + r * row, row);
-  transpose_blocks(four);
-}
-
 /// The nine taps of kLanes outputs, whose weights are `row` floats apart: taps[t] holds tap t of each.
 HWY_INLINE void load_taps(const float* from, int64_t row, Vec (&taps)[9]) {
   for (int half = 0; half < 8; half += 4) load_four(from + half, row, taps + half);
@@ -175,17 +117,11 @@ HWY_INLINE void load_taps(const float* from, int64_t row, Vec (&taps)[9]) {
   taps[8] = hn::Load(kFloats, last);
 }
 HWY_INLINE void store_taps(const Vec (&taps)[9], float* to, int64_t row) {
-  for (int half = 0; half < 8; half += 4) {
-    Vec v[4] = {taps[half], taps[half + 1], taps[half + 2], taps[half + 3]};
-    transpose_blocks(v);
-    for (int r = 0; r < 4; ++r) store_blocks(kFloats, v[r], to + r * row + half, row);
-  }
+  for (int half = 0; half < 8; half += 4) store_four(taps + half, to + half, row);
   alignas(64) float last[kLanes];
   hn::Store(taps[8], kFloats, last);
   for (int64_t o = 0; o < kLanes; ++o) to[o * row + 8] = last[o];
 }
-
-#endif
 
 /// `transform` (kFrom values to kTo) over the columns of a tile, then over its rows. load(row, column) gives the tile's
 /// vectors, store(row, column, v) takes the results.

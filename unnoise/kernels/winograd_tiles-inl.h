@@ -11,6 +11,7 @@
 
 #include "unnoise/kernels/conv3x3.h"
 #include "unnoise/kernels/conv_weights.h"
+#include "unnoise/kernels/pairs-inl.h"
 #include "unnoise/kernels/scratch.h"
 #include "unnoise/kernels/vector_io-inl.h"
 #include "unnoise/kernels/winograd-inl.h"
@@ -78,17 +79,6 @@ struct WeightPanels {
   Spectrum<P> operator[](int64_t p) const { return {data + p * size(in), kPanel, Spectrum<P>::stride(in, kPanel)}; }
 };
 
-using Words = hn::RebindToUnsigned<Floats>;
-inline constexpr Words kWords;
-
-/// The bits of v rounded to bfloat16, in the upper half of each word: halves away from zero, which for factors of sums
-/// is as good as halves to even and two instructions cheaper.
-HWY_INLINE hn::Vec<Words> rounded_words(Vec v) { return hn::Add(hn::BitCast(kWords, v), hn::Set(kWords, 0x8000)); }
-HWY_INLINE void store_factor(Vec v, float* to) { hn::StoreU(v, kFloats, to); }
-HWY_INLINE void store_factor(Vec v, bf16* to) {
-  const hn::Rebind<uint16_t, Floats> halves;
-  hn::StoreU(hn::TruncateTo(halves, hn::ShiftRight<16>(rounded_words(v))), halves, reinterpret_cast<uint16_t*>(to));
-}
 /// One of two values that are multiplied together: [pair][channel][2], the even one first.
 HWY_INLINE void store_paired(Vec v, bool odd, bf16* to) {
   auto* words = reinterpret_cast<uint32_t*>(to);
