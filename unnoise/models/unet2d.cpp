@@ -2,11 +2,13 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/silu.h>
+#include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "unnoise/core/error.h"
 #include "unnoise/models/unet2d_layers.h"
+#include "unnoise/nn/kernel_choice.h"
 #include "unnoise/nn/norm_conv.h"
 #include "unnoise/nn/trace.h"
 
@@ -138,24 +140,40 @@ void UNet2D::build_blocks(Rng* init) {
   }
 }
 
-Tensor UNet2D::operator()(const Tensor& x, const Tensor& timesteps, const Tensor& class_labels,
-                          const Tensor& extra_embedding) const {
+TimePlan UNet2D::plan(const Tensor& timesteps) const {
+  if (has_class_embedding() || c10::GradMode::is_enabled() || !use_fast_kernels(conv_in_.weight())) return {};
+  TimePlan plan(timesteps);
+  const Tensor temb = embed(timesteps, {});
+  visit([&](const std::string&, const Module& part) {
+    if (const auto* block = dynamic_cast<const ResnetBlock2D*>(&part)) plan.add(part, block->project_time(temb));
+  });
+  return plan;
+}
+
+TimeInput UNet2D::time_of(const Tensor& x, const Tensor& timesteps, const Tensor& class_labels,
+                          const Tensor& extra_embedding, const TimePlan& plan) const {
+  if (const auto step = plan.find(timesteps)) return {plan, *step};
+  const Tensor temb = embed(timesteps.to(x.device()).reshape({-1}).expand({x.size(0)}), class_labels);
+  return extra_embedding.defined() ? temb + extra_embedding.to(temb.options()) : temb;
+}
+
+Tensor UNet2D::predict(const Tensor& x, const Tensor& timesteps, const Tensor& class_labels,
+                       const Tensor& extra_embedding, const TimePlan& plan) const {
   check_input(x, timesteps, class_labels);
-  const Tensor t = timesteps.to(x.device()).reshape({-1}).expand({x.size(0)});  // [B]
-  Tensor temb = embed(t, class_labels);
-  if (extra_embedding.defined()) temb = temb + extra_embedding.to(temb.options());
+  const TimeInput time = time_of(x, timesteps, class_labels, extra_embedding, plan);
 
   Tensor picture = options_.center_input_sample ? 2 * x - 1 : x;  // what skip blocks carry along
   Tensor h = conv_in_(picture);
   std::vector<Tensor> kept{h};
-  for (const auto& block : down_blocks_) h = (*block)(h, temb, kept, picture);
-  if (mid_block_) h = (*mid_block_)(h, temb);
+  for (const auto& block : down_blocks_) h = (*block)(h, time, kept, picture);
+  if (mid_block_) h = (*mid_block_)(h, time);
   picture = Tensor();
-  for (const auto& block : up_blocks_) h = (*block)(h, temb, kept, picture);
+  for (const auto& block : up_blocks_) h = (*block)(h, time, kept, picture);
   h = norm_silu_conv(h, *conv_norm_out_, *conv_out_).contiguous();  // the kernels' layout is not for the outside
 
   if (picture.defined()) h = h + picture;
-  if (options_.time_embedding_type == TimeEmbeddingType::fourier) h = h / t.to(h.scalar_type()).view({-1, 1, 1, 1});
+  if (options_.time_embedding_type == TimeEmbeddingType::fourier)
+    h = h / timesteps.to(h.device(), h.scalar_type()).reshape({-1, 1, 1, 1});
   Trace::note(*this, h);
   return h;
 }

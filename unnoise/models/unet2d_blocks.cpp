@@ -30,12 +30,12 @@ class PlainDownBlock final : public DownBlock {
     }
   }
 
-  Tensor operator()(const Tensor& x, const Tensor& temb, std::vector<Tensor>& kept,
+  Tensor operator()(const Tensor& x, const TimeInput& time, std::vector<Tensor>& kept,
                     Tensor& /*picture*/) const override {
     Tensor h = x;
-    for (size_t i = 0; i < num_layers(); ++i) kept.push_back(h = run_layer(i, h, {}, temb));
+    for (size_t i = 0; i < num_layers(); ++i) kept.push_back(h = run_layer(i, h, {}, time));
     if (!convs_.empty()) kept.push_back(h = convs_[0](h));
-    if (!resampling_resnets_.empty()) kept.push_back(h = resampling_resnets_[0](h, temb));
+    if (!resampling_resnets_.empty()) kept.push_back(h = resampling_resnets_[0](h, time));
     Trace::note(*this, h);
     return h;
   }
@@ -67,12 +67,12 @@ class PlainUpBlock final : public UpBlock {
     }
   }
 
-  Tensor operator()(const Tensor& x, const Tensor& temb, std::vector<Tensor>& kept,
+  Tensor operator()(const Tensor& x, const TimeInput& time, std::vector<Tensor>& kept,
                     Tensor& /*picture*/) const override {
     Tensor h = x;
-    for (size_t i = 0; i < num_layers(); ++i) h = run_layer(i, h, take_last(kept), temb);
+    for (size_t i = 0; i < num_layers(); ++i) h = run_layer(i, h, take_last(kept), time);
     if (!convs_.empty()) h = convs_[0](h);
-    if (!resampling_resnets_.empty()) h = resampling_resnets_[0](h, temb);
+    if (!resampling_resnets_.empty()) h = resampling_resnets_[0](h, time);
     Trace::note(*this, h);
     return h;
   }
@@ -93,21 +93,21 @@ void UNetBlock::add_layer(const ResnetBlock2D& resnet, const Attention* attentio
   layers_.push_back(std::move(layer));
 }
 
-Tensor UNetBlock::run_layer(size_t i, const Tensor& x, const Tensor& kept, const Tensor& temb) const {
+Tensor UNetBlock::run_layer(size_t i, const Tensor& x, const Tensor& kept, const TimeInput& time) const {
   const Layer& layer = layers_[i];
-  const auto forward = [&layer](const Remade& h, const Tensor& time) {
-    const Tensor y = (*layer.resnet)(h, time);
+  const auto forward = [&layer](const Remade& h, const TimeInput& at) {
+    const Tensor y = (*layer.resnet)(h, at);
     return layer.attention ? (*layer.attention)(y) : y;
   };
   if (!checkpointing_ || !at::GradMode::is_enabled())
-    return forward(kept.defined() ? Remade::joined(x, kept) : x, temb);
+    return forward(kept.defined() ? Remade::joined(x, kept) : x, time);
 
   const Dropout& dropout = layer.resnet->dropout();
   Rng* rng = dropout.is_active() ? dropout.rng() : nullptr;
   if (!kept.defined())
-    return checkpoint([forward](const auto& in) { return forward(in[0], in[1]); }, {x, temb}, layer.weights, rng);
-  return checkpoint([forward](const auto& in) { return forward(Remade::joined(in[0], in[1]), in[2]); }, {x, kept, temb},
-                    layer.weights, rng);
+    return checkpoint([forward](const auto& in) { return forward(in[0], in[1]); }, {x, time.temb}, layer.weights, rng);
+  return checkpoint([forward](const auto& in) { return forward(Remade::joined(in[0], in[1]), in[2]); },
+                    {x, kept, time.temb}, layer.weights, rng);
 }
 
 UNetMidBlock2D::UNetMidBlock2D(const BlockOptions& o, Rng* init) : UNetBlock("UNetMidBlock2D") {
@@ -120,8 +120,8 @@ UNetMidBlock2D::UNetMidBlock2D(const BlockOptions& o, Rng* init) : UNetBlock("UN
   add_child("resnets", resnets_);
 }
 
-Tensor UNetMidBlock2D::operator()(const Tensor& x, const Tensor& temb) const {
-  Tensor h = run_layer(1, run_layer(0, x, {}, temb), {}, temb);
+Tensor UNetMidBlock2D::operator()(const Tensor& x, const TimeInput& time) const {
+  Tensor h = run_layer(1, run_layer(0, x, {}, time), {}, time);
   Trace::note(*this, h);
   return h;
 }

@@ -50,7 +50,7 @@ class UNetBlock : public Module {
   void add_layer(const ResnetBlock2D& resnet, const Attention* attention);
   size_t num_layers() const { return layers_.size(); }
   /// Layer i of x (with `kept` beside it as more channels, where that is defined).
-  Tensor run_layer(size_t i, const Tensor& x, const Tensor& kept, const Tensor& temb) const;
+  Tensor run_layer(size_t i, const Tensor& x, const Tensor& kept, const TimeInput& time) const;
 
  private:
   struct Layer {
@@ -67,9 +67,9 @@ class UNetBlock : public Module {
 class DownBlock : public UNetBlock {
  public:
   using UNetBlock::UNetBlock;
-  /// x [B,in,H,W], temb [B,temb_channels] -> [B,out,H',W']. Appends what the up blocks will take to `kept`; `picture`
+  /// x [B,in,H,W] -> [B,out,H',W']. Appends what the up blocks will take to `kept`; `picture`
   /// [B,3,H,W] is the small picture of the skip blocks.
-  virtual Tensor operator()(const Tensor& x, const Tensor& temb, std::vector<Tensor>& kept, Tensor& picture) const = 0;
+  virtual Tensor operator()(const Tensor& x, const TimeInput& time, std::vector<Tensor>& kept, Tensor& picture) const = 0;
 };
 
 /// Features at one resolution, on the way up.
@@ -78,14 +78,14 @@ class UpBlock : public UNetBlock {
   using UNetBlock::UNetBlock;
   /// Takes as many feature maps from the end of `kept` as the block has layers; `picture` is undefined before the first
   /// skip block.
-  virtual Tensor operator()(const Tensor& x, const Tensor& temb, std::vector<Tensor>& kept, Tensor& picture) const = 0;
+  virtual Tensor operator()(const Tensor& x, const TimeInput& time, std::vector<Tensor>& kept, Tensor& picture) const = 0;
 };
 
 /// residual block, attention, residual block at the coarsest resolution.
 class UNetMidBlock2D final : public UNetBlock {
  public:
   UNetMidBlock2D(const BlockOptions& options, Rng* init);
-  Tensor operator()(const Tensor& x, const Tensor& temb) const;
+  Tensor operator()(const Tensor& x, const TimeInput& time) const;
 
  private:
   ModuleList<ResnetBlock2D> resnets_;

@@ -44,12 +44,12 @@ class SkipDownBlock final : public DownBlock {
     add_child("skip_conv", *skip_conv_);
   }
 
-  Tensor operator()(const Tensor& x, const Tensor& temb, std::vector<Tensor>& kept, Tensor& picture) const override {
+  Tensor operator()(const Tensor& x, const TimeInput& time, std::vector<Tensor>& kept, Tensor& picture) const override {
     Tensor h = x;
-    for (size_t i = 0; i < num_layers(); ++i) kept.push_back(h = run_layer(i, h, {}, temb));
+    for (size_t i = 0; i < num_layers(); ++i) kept.push_back(h = run_layer(i, h, {}, time));
     if (resnet_down_) {
       picture = resample(picture, Resampling::down_fir);
-      kept.push_back(h = (*skip_conv_)(picture) + (*resnet_down_)(h, temb));
+      kept.push_back(h = (*skip_conv_)(picture) + (*resnet_down_)(h, time));
     }
     Trace::note(*this, h);
     return h;
@@ -82,14 +82,14 @@ class SkipUpBlock final : public UpBlock {
     add_child("skip_norm", *skip_norm_);
   }
 
-  Tensor operator()(const Tensor& x, const Tensor& temb, std::vector<Tensor>& kept, Tensor& picture) const override {
+  Tensor operator()(const Tensor& x, const TimeInput& time, std::vector<Tensor>& kept, Tensor& picture) const override {
     Tensor h = x;
-    for (size_t i = 0; i < num_layers(); ++i) h = run_layer(i, h, take_last(kept), temb);
+    for (size_t i = 0; i < num_layers(); ++i) h = run_layer(i, h, take_last(kept), time);
     if (picture.defined()) picture = resample(picture, Resampling::up_fir);
     if (resnet_up_) {
       const Tensor drawn = (*skip_conv_)(at::silu((*skip_norm_)(h)));  // [B,3,H,W]
       picture = picture.defined() ? picture + drawn : drawn;
-      h = (*resnet_up_)(h, temb);
+      h = (*resnet_up_)(h, time);
     }
     Trace::note(*this, h);
     return h;

@@ -13,6 +13,7 @@
 #include "unnoise/nn/kernel_choice.h"
 #include "unnoise/nn/layer_kernels.h"
 #include "unnoise/nn/once_differentiable.h"
+#include "unnoise/nn/time_plan.h"
 
 namespace unnoise {
 namespace {
@@ -21,7 +22,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 /// Below this many rows the weights are read as they lie: to pack them would be most of the work.
-constexpr int64_t kFewestRows = 8;
+constexpr auto kFewestRows = static_cast<int64_t>(TimePlan::kSteps) + 1;
 
 /// `cache` may be null. `residual`, where given, is contiguous and of x's type.
 Tensor multiply(const Tensor& x, const Tensor& w, const std::optional<Tensor>& bias, PackCache* cache,

@@ -37,9 +37,16 @@ ResnetBlock2D::ResnetBlock2D(const ResnetOptions& o, Rng* init)
   if (conv_shortcut_) add_child("conv_shortcut", *conv_shortcut_);
 }
 
-Tensor ResnetBlock2D::operator()(const Remade& x, const Tensor& temb) const {
-  Tensor time;  // [B,C_out], or both parts of it
-  if (time_emb_proj_) time = (*time_emb_proj_)(activate(temb, options_.activation));
+Tensor ResnetBlock2D::project_time(const Tensor& temb) const {
+  return time_emb_proj_ ? (*time_emb_proj_)(activate(temb, options_.activation)) : Tensor();
+}
+
+Tensor ResnetBlock2D::operator()(const Remade& x, const TimeInput& input) const {
+  Tensor time;
+  if (input.plan && time_emb_proj_)
+    time = input.plan->row(*this, input.step).expand({x.map.size(0), -1});
+  else
+    time = project_time(input.temb);
   const bool scales = time.defined() && options_.time_injection == TimeInjection::scale_shift;
 
   const ConvSums time_sum{.image_bias = scales ? Tensor() : time};

@@ -6,6 +6,7 @@
 #include "unnoise/nn/activation.h"
 #include "unnoise/nn/layers.h"
 #include "unnoise/nn/resample.h"
+#include "unnoise/nn/time_plan.h"
 
 namespace unnoise {
 
@@ -35,8 +36,11 @@ struct ResnetOptions {
 class ResnetBlock2D final : public Module {
  public:
   ResnetBlock2D(const ResnetOptions& options, Rng* init);
-  /// x [B,C_in,H,W], temb [B,temb_channels] -> [B,C_out,H',W'].
-  Tensor operator()(const Remade& x, const Tensor& temb) const;
+  /// x [B,C_in,H,W] -> [B,C_out,H',W'].
+  Tensor operator()(const Remade& x, const TimeInput& time) const;
+  /// What it makes of the time: temb [N,temb_channels] -> [N,C_out], or [N,2*C_out] of a scale and a shift; undefined
+  /// where it is not told.
+  Tensor project_time(const Tensor& temb) const;
   std::string describe() const override;
   const Dropout& dropout() const { return dropout_; }
 

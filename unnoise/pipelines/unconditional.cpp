@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/GradMode.h>
@@ -139,6 +140,14 @@ const char* pipeline_class(std::string_view scheduler_class) {
   return scheduler_class.starts_with("EDM") ? "ConsistencyModelPipeline" : "DDPMPipeline";
 }
 
+/// The time of steps from `first` on, for the network.
+TimePlan plan_time(const UNet2D& unet, const Steps& steps, size_t first) {
+  std::vector<Tensor> timesteps;
+  for (size_t i = first; i < steps.size() && timesteps.size() < TimePlan::kSteps; ++i)
+    timesteps.push_back(steps[i].timestep);
+  return unet.plan(at::stack(timesteps));
+}
+
 /// One batch, from noise; undefined when stopped.
 Tensor sample_batch(const Unconditional& pipe, const SampleRequest& request, const Plan& plan, int64_t first,
                     int64_t count, Rng& rng, Meter& meter, const std::stop_token& stop) {
@@ -151,18 +160,21 @@ Tensor sample_batch(const Unconditional& pipe, const SampleRequest& request, con
   auto run = pipe.scheduler->start(plan.start);
   Tensor x = run.first({count, plan.picture[0], plan.picture[1], plan.picture[2]}, rng).to(weight.device());
   Tensor seen = pipe.self_conditioning ? at::zeros_like(x) : Tensor();  // the network's last answer for x0
-  int64_t taken = 0;
+  size_t taken = 0;
+  TimePlan time;
   for (const Step& step : run.steps()) {
     if (stop.stop_requested()) return {};
+    if (taken % TimePlan::kSteps == 0) time = plan_time(*pipe.unet, run.steps(), taken);
     Tensor input = run.input(x, step);
     if (seen.defined()) input = at::cat({input, seen}, 1);
-    const Tensor output = (*pipe.unet)(input.to(weight.scalar_type()), step.timestep, labels).to(at::kFloat);
+    const Tensor output = (*pipe.unet)(input.to(weight.scalar_type()), step.timestep, labels, time).to(at::kFloat);
     if (seen.defined()) seen = run.x0(x, output, step);
     auto [next, x0] = run.step(x, output, step, rng);
     x = next;
     const auto steps = static_cast<int64_t>(run.steps().size());  // an adaptive method's list grows
     meter.step(steps);
-    if (request.on_step) request.on_step({first, ++taken, steps, x, x0});
+    ++taken;
+    if (request.on_step) request.on_step({first, static_cast<int64_t>(taken), steps, x, x0});
   }
   x = x.to(at::kCPU);
   check_finite(x, first);
