@@ -25,8 +25,9 @@ struct AttentionInputs {
   const T* v;
 };
 
-/// out = softmax(q k' / sqrt(head_dim)) v (Vaswani et al. 2017, eq. 1). T is float or bf16. Writes the logarithm of the
-/// softmax's denominator, [images,heads,tokens], where log_sum is given; the backward pass needs it.
+/// out = softmax(q k' / sqrt(head_dim)) v (Vaswani et al. 2017, eq. 1). T is float or bf16; with bf16, wide heads are
+/// multiplied in bf16 where the processor can, their weights rounded to it. Writes the logarithm of the softmax's
+/// denominator, [images,heads,tokens], where log_sum is given; the backward pass needs it.
 template <class T>
 void attention(const AttentionShape& shape, const AttentionInputs<T>& in, T* out, float* log_sum);
 

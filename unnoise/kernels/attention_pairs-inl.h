@@ -25,8 +25,8 @@ namespace unnoise::kernels::HWY_NAMESPACE {
 /// Whether the products are to be had, and rows of the shape are whole vectors of pairs. A narrow head would leave most
 /// of a panel empty.
 inline bool takes_pairs(const AttentionShape& s) {
-  return kLanes == 16 && has_bf16_products() && s.head_dim >= 32 && s.head_dim % kLanes == 0 &&
-         s.qkv_stride % 2 == 0 && s.out_stride % 2 == 0;
+  return kLanes == 16 && has_bf16_products() && s.head_dim >= 32 && s.head_dim % kLanes == 0 && s.qkv_stride % 2 == 0 &&
+         s.out_stride % 2 == 0;
 }
 
 /// Numbers of tokens, filled up to pairs and to panels.
@@ -143,7 +143,8 @@ inline void attend_in_pairs(const AttentionShape& s, const AttentionInputs<bf16>
                                  log_sum ? log_sum + head.index * s.tokens + first + i : nullptr);
       write_panels(
           count, width, sums, [&](int64_t i) { return inverse[i]; },
-          Rows<bf16>{out + head.out + first * s.out_stride, s.out_stride}, [&](int64_t panel, float* to) {
+          Rows<bf16>{out + head.out + first * s.out_stride, s.out_stride},
+          [&](int64_t panel, float* to) {
             multiply_panel_bf16(weight_rows, count, tokens.even, v[panel], to, kPanel, false);
           });
     }
@@ -208,10 +209,9 @@ class PairedHeadBackward {
     q_ = panels_of(tokens_.even, rows);
     k_ = panels_of(tokens_.even, rows);
     out_gradient_ = panels_of(tokens_.even, rows);
-    gradients_ = {half, half + block_ * pair_stride_, pair_stride_,
-                  {half + 2 * block_ * pair_stride_, tokens_.padded}};
-    float* at = floats.get<float>(2 * block_ * tokens_.padded + 2 * s.tokens * padded_width_ + block_ * kPanel +
-                                  2 * s.tokens);
+    gradients_ = {half, half + block_ * pair_stride_, pair_stride_, {half + 2 * block_ * pair_stride_, tokens_.padded}};
+    float* at =
+        floats.get<float>(2 * block_ * tokens_.padded + 2 * s.tokens * padded_width_ + block_ * kPanel + 2 * s.tokens);
     const auto rows_of = [&](int64_t count, int64_t stride) {
       at += count * stride;
       return Rows<float>{at - count * stride, stride};

@@ -53,8 +53,8 @@ void find_rows(const Gather& g, const Map& from, const float* x, const float* ze
       const bool inside = row >= 0 && row < from.height && column >= 0 && column < from.width;
       rows[t * count + p] = inside ? map + (row * from.width + column) * from.channels : zeros;
     }
-    outputs[p] = y + ((image * to.height + g.first_y + i * g.step_out) * to.width + g.first_x + j * g.step_out) *
-                         to.channels;
+    outputs[p] =
+        y + ((image * to.height + g.first_y + i * g.step_out) * to.width + g.first_x + j * g.step_out) * to.channels;
   }
 }
 

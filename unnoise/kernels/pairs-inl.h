@@ -1,5 +1,5 @@
-// Pairs of bfloat16 in words, as gemm_bf16.h multiplies them: the value of the even row in the lower half. Included once
-// a SIMD target (see hwy/foreach_target.h).
+// Pairs of bfloat16 in words, as gemm_bf16.h multiplies them: the value of the even row in the lower half. Included
+// once a SIMD target (see hwy/foreach_target.h).
 #if defined(UNNOISE_KERNELS_PAIRS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef UNNOISE_KERNELS_PAIRS_INL_H_
 #undef UNNOISE_KERNELS_PAIRS_INL_H_
@@ -21,8 +21,7 @@ inline constexpr Words kWords;
 HWY_INLINE hn::Vec<Words> rounded_words(Vec v) { return hn::Add(hn::BitCast(kWords, v), hn::Set(kWords, 0x8000)); }
 
 HWY_INLINE hn::Vec<Words> paired(Vec even, Vec odd) {
-  return hn::Or(hn::ShiftRight<16>(rounded_words(even)),
-                hn::And(rounded_words(odd), hn::Set(kWords, 0xffff0000U)));
+  return hn::Or(hn::ShiftRight<16>(rounded_words(even)), hn::And(rounded_words(odd), hn::Set(kWords, 0xffff0000U)));
 }
 
 /// A factor of a sum: v, rounded as rounded_words does.
