@@ -10,6 +10,8 @@ find_package(PNG REQUIRED)
 find_package(CURL REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(OpenMP REQUIRED COMPONENTS CXX)
+# By the compiler's flag and not by a file: LibTorch brings a runtime of the same name, which is the one to be loaded.
+set_target_properties(OpenMP::OpenMP_CXX PROPERTIES INTERFACE_LINK_LIBRARIES "" INTERFACE_LINK_OPTIONS "${OpenMP_CXX_FLAGS}")
 pkg_check_modules(HWY REQUIRED IMPORTED_TARGET libhwy)
 
 # Three versions of each kernel, chosen at run time: the compiler's baseline, AVX2 and AVX-512 (on Arm the baseline is NEON).
