@@ -115,6 +115,19 @@ TEST(CachingAllocator, TakesTheFreeBlockThatFitsBest) {
   EXPECT_EQ(allocator.statistics().in_use_bytes, 0);
 }
 
+TEST(CachingAllocator, TakesTheLowestOfEqualBlocks) {
+  for (const std::size_t bytes : {kMiB, kMiB - 4096}) {  // whole, and as a part
+    CachingAllocator allocator({.region_bytes = 64 * kMiB});
+    std::vector<void*> all;
+    for (int i = 0; i < 7; ++i) all.push_back(allocator.allocate(kMiB));
+    for (const size_t i : {3U, 1U, 5U}) allocator.deallocate(all[i]);
+    EXPECT_EQ(allocator.allocate(bytes), all[1]);
+    EXPECT_EQ(allocator.allocate(bytes), all[3]);
+    EXPECT_EQ(allocator.allocate(bytes), all[5]);
+    for (void* const block : all) allocator.deallocate(block);
+  }
+}
+
 TEST(CachingAllocator, GivesMemoryBack) {
   CachingAllocator allocator({.region_bytes = 256 * kMiB});
   const Held low = take(allocator, 40 * kMiB, 1), kept = take(allocator, kMiB, 2), high = take(allocator, 40 * kMiB, 3);

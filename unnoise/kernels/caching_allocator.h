@@ -60,6 +60,7 @@ class CachingAllocator {
   static int size_class(std::size_t bytes);
 
   Block* following(const Block* block) const;
+  Block* best_of_class(std::size_t c, std::size_t bytes) const;
   Block* find_free(std::size_t bytes);
   Block* grow(std::size_t bytes);
   void split(Block* block, std::size_t bytes);
