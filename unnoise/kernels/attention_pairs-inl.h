@@ -190,7 +190,7 @@ HWY_INLINE void softmax_gradient_in_pairs(PairTokens tokens, int64_t queries, fl
 /// One head's gradients, a block of queries after another (Dao et al. 2022, algorithm 4, with all keys in a block).
 class PairedHeadBackward {
  public:
-  PairedHeadBackward(const AttentionShape& s)
+  explicit PairedHeadBackward(const AttentionShape& s)
       : shape_(s),
         tokens_(s.tokens),
         block_(std::clamp<int64_t>(kBlockScores / tokens_.padded / 2 * 2, 16, kMostQueries)),
