@@ -4,7 +4,7 @@
 #include <atomic>
 #include <cstring>
 
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__)
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)  // for `#pragma GCC target`
 #define UNNOISE_HAVE_AMX 1
 #include <cpuid.h>
 #include <immintrin.h>

@@ -3,7 +3,7 @@
 #include <atomic>
 #include <utility>
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)  // for `#pragma GCC target`
 #define UNNOISE_HAVE_AVX512_BF16 1
 #include <immintrin.h>
 #else
