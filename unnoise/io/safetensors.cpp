@@ -118,10 +118,10 @@ void SafetensorsFile::read_header(std::string_view header) {
       }
       continue;
     }
-    const auto fail = [&](std::string_view what) {
+    const auto fail = [&, &name = name](std::string_view what) {  // clang captures no part of a pair by itself
       return data_error(fmt::format("{}: tensor \"{}\": {}", where_, name, what));
     };
-    const auto sizes = [&](const char* key) {
+    const auto sizes = [&, &value = value](const char* key) {
       std::vector<int64_t> out;
       for (const auto& n : value.at(key)) {
         if (!n.is_number_unsigned() || n.get<uint64_t>() > uint64_t{std::numeric_limits<int64_t>::max()})
@@ -208,14 +208,14 @@ std::vector<Writable> in_file_order(const fs::path& path, const StateDict& tenso
   std::vector<Writable> out;
   std::set<std::string> names = {"__metadata__"};
   for (const auto& [name, tensor] : tensors) {
-    const auto fail = [&](std::string_view what) {
+    const auto fail = [&, &name = name](std::string_view what) {
       return usage_error(fmt::format("cannot write \"{}\": tensor \"{}\" {}", path.string(), name, what));
     };
     if (!names.insert(name).second) throw fail("is there twice, or has a reserved name");
     if (!tensor.defined()) throw fail("is undefined");
     if (tensor.layout() != at::kStrided) throw fail("is not dense");
-    const auto dtype =
-        std::find_if(kDtypes.begin(), kDtypes.end(), [&](const Dtype& d) { return d.type == tensor.scalar_type(); });
+    const auto dtype = std::find_if(kDtypes.begin(), kDtypes.end(),
+                                    [type = tensor.scalar_type()](const Dtype& d) { return d.type == type; });
     if (dtype == kDtypes.end())
       throw fail(fmt::format("has dtype {}, which safetensors does not know", c10::toString(tensor.scalar_type())));
     out.push_back({name, tensor.detach().to(at::kCPU).resolve_conj().resolve_neg().contiguous(),
