@@ -12,6 +12,9 @@ if(UNNOISE_SANITIZE)
   target_compile_options(unnoise_options INTERFACE -fsanitize=${UNNOISE_SANITIZE} -fno-omit-frame-pointer)
   target_link_options(unnoise_options INTERFACE -fsanitize=${UNNOISE_SANITIZE})
 endif()
+if(UNNOISE_FUZZ AND CMAKE_CXX_COMPILER_ID MATCHES Clang)  # so that a fuzzer sees which branches an input took
+  target_compile_options(unnoise_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 
 # Several files in one compilation: LibTorch's headers are most of each. Names in anonymous namespaces then have to differ
 # within a folder.
