@@ -1,7 +1,6 @@
 // Any bytes as arrays of pictures: IDX, gzipped or not, and NumPy's npz. The outcome is pictures, all of which can be
 // read, or an unnoise::Error.
 #include <algorithm>
-#include <cstdlib>
 
 #include "fuzz/as_file.h"
 #include "unnoise/core/error.h"
@@ -20,11 +19,11 @@ void look_at(const unnoise::Dataset& dataset) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
-    look_at(*unnoise::open_idx_files(as_file(data, size, ".idx"), {}));
+    look_at(*unnoise::open_idx_files(AsFile(data, size, ".idx").path, {}));
   } catch (const unnoise::Error&) {
   }
   try {
-    look_at(*unnoise::open_npz(as_file(data, size, ".npz"), "train"));
+    look_at(*unnoise::open_npz(AsFile(data, size, ".npz").path, "train"));
   } catch (const unnoise::Error&) {
   }
   return 0;

@@ -10,10 +10,17 @@
 
 #include "unnoise/core/files.h"
 
-inline unnoise::fs::path as_file(const uint8_t* data, size_t size, const std::string& extension) {
-  using unnoise::fs::path;
-  static const path folder = unnoise::fs::exists("/dev/shm") ? path("/dev/shm") : unnoise::fs::temp_directory_path();
-  const path file = folder / ("unnoise-fuzz-" + std::to_string(::getpid()) + extension);
-  std::ofstream(file, std::ios::binary).write(reinterpret_cast<const char*>(data), static_cast<std::streamsize>(size));
-  return file;
-}
+struct AsFile {
+  AsFile(const uint8_t* data, size_t size, const std::string& extension) {
+    static const unnoise::fs::path memory = "/dev/shm";
+    const auto folder = unnoise::fs::exists(memory) ? memory : unnoise::fs::temp_directory_path();
+    path = folder / ("unnoise-fuzz-" + std::to_string(::getpid()) + extension);
+    std::ofstream(path, std::ios::binary)
+        .write(reinterpret_cast<const char*>(data), static_cast<std::streamsize>(size));
+  }
+  ~AsFile() { unnoise::fs::remove(path); }
+  AsFile(const AsFile&) = delete;
+  AsFile& operator=(const AsFile&) = delete;
+
+  unnoise::fs::path path;
+};

@@ -9,7 +9,8 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   constexpr int64_t kMost = 1 << 24;  // bytes of a column: larger ones are only slower
   try {
-    const auto file = unnoise::open_parquet(as_file(data, size, ".parquet"));
+    const AsFile bytes(data, size, ".parquet");
+    const auto file = unnoise::open_parquet(bytes.path);
     const auto& groups = file->group_rows();
     for (size_t column = 0; column < file->columns().size(); ++column) {
       if (!file->columns()[column].is_binary) {

@@ -277,15 +277,15 @@ TEST(UNet2D, APlanOfTimestepsChangesNoBit) {
     EXPECT_EQ(plan.find(at::tensor(10)).has_value(), !unet.has_class_embedding()) << row.name;
     if (!plan.find(at::tensor(10))) continue;
     for (const int64_t t : {31, 55, 3})  // the last is not in the plan
-      EXPECT_TRUE(at::equal(unet(x, at::tensor(t), {}, plan), unet(x, at::tensor(t)))) << row.name << " at " << t;
+      EXPECT_TRUE(at::equal(unet(x, at::tensor(t), {}, {}, plan), unet(x, at::tensor(t)))) << row.name << " at " << t;
     // Many rows are summed in another order than one.
     const Tensor batch = drawn({9, 3, x.size(2), x.size(3)}), t = at::tensor(98);
     const Tensor expected = unet(batch, t);
-    EXPECT_LT((unet(batch, t, {}, plan) - expected).abs().max().item<double>(),
+    EXPECT_LT((unet(batch, t, {}, {}, plan) - expected).abs().max().item<double>(),
               1e-5 * expected.abs().max().item<double>())
         << row.name;
     const Tensor each = at::tensor({1, 10, 31, 77, 98, 7, 55, 1, 1});
-    EXPECT_TRUE(at::equal(unet(batch, each, {}, plan), unet(batch, each))) << row.name;
+    EXPECT_TRUE(at::equal(unet(batch, each, {}, {}, plan), unet(batch, each))) << row.name;
   }
 }
 
@@ -295,7 +295,7 @@ TEST(UNet2D, APlanOfTimestepsIsOfOneNetworkWithoutGradients) {
   EXPECT_FALSE(unet.plan(whole({1})).find(at::tensor(1))) << "gradients are recorded";
   const c10::NoGradGuard no_grad;
   const TimePlan plan = unet.plan(whole({1}));
-  EXPECT_THROW(other(drawn({1, 3, 16, 16}), at::tensor(1), {}, plan), Error);
+  EXPECT_THROW(other(drawn({1, 3, 16, 16}), at::tensor(1), {}, {}, plan), Error);
   EXPECT_THROW(unet.plan(at::arange(8)), Error);
   const ChosenKernels plain(Kernels::plain);
   EXPECT_FALSE(unet.plan(whole({1})).find(at::tensor(1)));

@@ -152,13 +152,13 @@ TimePlan UNet2D::plan(const Tensor& timesteps) const {
 
 TimeInput UNet2D::time_of(const Tensor& x, const Tensor& timesteps, const Tensor& class_labels,
                           const Tensor& extra_embedding, const TimePlan& plan) const {
-  if (const auto step = plan.find(timesteps)) return {plan, *step};
+  if (const auto step = extra_embedding.defined() ? std::nullopt : plan.find(timesteps)) return {plan, *step};
   const Tensor temb = embed(timesteps.to(x.device()).reshape({-1}).expand({x.size(0)}), class_labels);
   return extra_embedding.defined() ? temb + extra_embedding.to(temb.options()) : temb;
 }
 
-Tensor UNet2D::predict(const Tensor& x, const Tensor& timesteps, const Tensor& class_labels,
-                       const Tensor& extra_embedding, const TimePlan& plan) const {
+Tensor UNet2D::operator()(const Tensor& x, const Tensor& timesteps, const Tensor& class_labels,
+                          const Tensor& extra_embedding, const TimePlan& plan) const {
   check_input(x, timesteps, class_labels);
   const TimeInput time = time_of(x, timesteps, class_labels, extra_embedding, plan);
 

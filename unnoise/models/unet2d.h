@@ -24,18 +24,14 @@ class UNet2D final : public Module {
   /// x [B,in_channels,H,W], H and W multiples of options().size_multiple(); timesteps 0-dim, [1] or [B], whole or
   /// fractional; class_labels [B] int64, or [B,temb_channels] float with class_embed_type "identity"; must be given
   /// exactly when the network has a class embedding. extra_embedding [B,temb_channels] is added to what the blocks are
-  /// told: of training alone, 0 means as if it were not there. -> [B,out_channels,H,W]. Throws Error::usage when
-  /// something does not fit.
+  /// told: of training alone, 0 means as if it were not there. A single timestep that `time` plans is not projected
+  /// again, unless there is an extra embedding. -> [B,out_channels,H,W]. Throws Error::usage when something does not
+  /// fit.
   Tensor operator()(const Tensor& x, const Tensor& timesteps, const Tensor& class_labels = {},
-                    const Tensor& extra_embedding = {}) const {
-    return predict(x, timesteps, class_labels, extra_embedding, TimePlan());
-  }
-  /// The same, of a single timestep in `plan` faster. A plan outlives neither a change of the weights nor the network.
-  Tensor operator()(const Tensor& x, const Tensor& timesteps, const Tensor& class_labels, const TimePlan& plan) const {
-    return predict(x, timesteps, class_labels, {}, plan);
-  }
+                    const Tensor& extra_embedding = {}, const TimePlan& time = {}) const;
   /// For a sampling's next steps: timesteps [N], N at most TimePlan::kSteps. Empty where it would gain nothing: with
-  /// classes, while gradients are recorded, and beyond our own loops on the processor.
+  /// classes, while gradients are recorded, and beyond our own loops on the processor. It outlives neither a change of
+  /// the weights nor the network.
   TimePlan plan(const Tensor& timesteps) const;
 
   const UNet2DOptions& options() const { return options_; }
@@ -53,8 +49,6 @@ class UNet2D final : public Module {
   void build_embeddings(Rng* init);
   void build_blocks(Rng* init);
   void check_input(const Tensor& x, const Tensor& timesteps, const Tensor& class_labels) const;
-  Tensor predict(const Tensor& x, const Tensor& timesteps, const Tensor& class_labels, const Tensor& extra_embedding,
-                 const TimePlan& plan) const;
   TimeInput time_of(const Tensor& x, const Tensor& timesteps, const Tensor& class_labels, const Tensor& extra_embedding,
                     const TimePlan& plan) const;
   Tensor project(const Tensor& timesteps, const char* what) const;

@@ -69,7 +69,8 @@ class DownBlock : public UNetBlock {
   using UNetBlock::UNetBlock;
   /// x [B,in,H,W] -> [B,out,H',W']. Appends what the up blocks will take to `kept`; `picture`
   /// [B,3,H,W] is the small picture of the skip blocks.
-  virtual Tensor operator()(const Tensor& x, const TimeInput& time, std::vector<Tensor>& kept, Tensor& picture) const = 0;
+  virtual Tensor operator()(const Tensor& x, const TimeInput& time, std::vector<Tensor>& kept,
+                            Tensor& picture) const = 0;
 };
 
 /// Features at one resolution, on the way up.
@@ -78,7 +79,8 @@ class UpBlock : public UNetBlock {
   using UNetBlock::UNetBlock;
   /// Takes as many feature maps from the end of `kept` as the block has layers; `picture` is undefined before the first
   /// skip block.
-  virtual Tensor operator()(const Tensor& x, const TimeInput& time, std::vector<Tensor>& kept, Tensor& picture) const = 0;
+  virtual Tensor operator()(const Tensor& x, const TimeInput& time, std::vector<Tensor>& kept,
+                            Tensor& picture) const = 0;
 };
 
 /// residual block, attention, residual block at the coarsest resolution.

@@ -167,7 +167,7 @@ Tensor sample_batch(const Unconditional& pipe, const SampleRequest& request, con
     if (taken % TimePlan::kSteps == 0) time = plan_time(*pipe.unet, run.steps(), taken);
     Tensor input = run.input(x, step);
     if (seen.defined()) input = at::cat({input, seen}, 1);
-    const Tensor output = (*pipe.unet)(input.to(weight.scalar_type()), step.timestep, labels, time).to(at::kFloat);
+    const Tensor output = (*pipe.unet)(input.to(weight.scalar_type()), step.timestep, labels, {}, time).to(at::kFloat);
     if (seen.defined()) seen = run.x0(x, output, step);
     auto [next, x0] = run.step(x, output, step, rng);
     x = next;
